@@ -1,0 +1,1 @@
+"""Benchmarks that anyone can run; each prints one JSON object a line."""

@@ -1,0 +1,1 @@
+"""Tailrace: says which log source stopped behaving like itself."""

@@ -1,0 +1,35 @@
+"""Errors, named by what the caller does about them."""
+
+
+class TailraceError(Exception):
+    """The base of every error that a person can act on; its text is one sentence."""
+
+    exit_code = 70
+
+
+class BadRecord(TailraceError):
+    """A record that cannot become lines: put it aside with this reason and go on."""
+
+
+class BadSetup(TailraceError):
+    """Usage, configuration or bundle is wrong: exit 2 at start, with every fault listed."""
+
+    exit_code = 2
+
+
+class Unreadable(TailraceError):
+    """An input cannot be read: exit 3."""
+
+    exit_code = 3
+
+
+class Unavailable(TailraceError):
+    """A server cannot be reached: daemons wait, one-shot commands exit 4."""
+
+    exit_code = 4
+
+
+class Fenced(TailraceError):
+    """Somebody else owns or has moved the state: exit 5."""
+
+    exit_code = 5

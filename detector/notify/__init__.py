@@ -1,0 +1,1 @@
+"""Delivery of alerts from the outbox to people and systems."""

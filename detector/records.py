@@ -1,0 +1,101 @@
+"""The values that pass between the stages, in the order of the pipeline. No I/O.
+
+record -> Line -> (Line, template) -> Alert. Times are microseconds since 1970 in UTC; None where a line has none.
+"""
+
+import msgspec
+
+UNKNOWN = 0  # token: the line matches no template
+END = 1  # token: the sequence ends here
+FIRST_TEMPLATE = 2  # token of the vocabulary's first template
+
+EVIDENCE_BYTES = 300  # longest text of a line kept for evidence
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One thing a feed hands over: a line of a file, or a message of a topic."""
+
+    origin: str  # file path, or topic; names the source where nothing else does
+    value: bytes  # without its line end
+    offset: int  # bytes into the decompressed file, or Kafka's offset
+    end: int  # where the next record of this origin begins
+    time_us: int | None = None  # the feed's own time stamp; None for files
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One log message with where it came from.
+
+    A continuation (stack trace, wrapped statement) belongs to the line before it of the same
+    source: it is evidence and carries no token.
+    """
+
+    origin: str
+    offset: int
+    sub: int  # index within a record that holds several logs; -1 where it holds one
+    source: str
+    time_us: int | None
+    level: str  # upper case; empty where none is known
+    message: bytes  # what is parsed: the line without its header, or the envelope's message field
+    text: bytes  # the message as people saw it, cut to EVIDENCE_BYTES
+    continuation: bool = False
+
+    @property
+    def position(self) -> str:
+        """`offset`, with `:sub` where one record holds several logs."""
+        return str(self.offset) if self.sub < 0 else f"{self.offset}:{self.sub}"
+
+
+class Reject(msgspec.Struct, frozen=True, gc=False):
+    """A record that could not become lines, with its reason."""
+
+    origin: str
+    offset: int
+    reason: str
+    value: bytes  # cut to a bound that is named in the configuration
+
+
+class TemplateEvidence(msgspec.Struct, frozen=True):
+    """The template of an alert's event, as the alert shows it."""
+
+    id: str
+    text: str
+    parameters: list[str]
+    first_seen: bool
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """What the model expected in place of the event."""
+
+    template_id: str
+    text: str
+    probability: float
+
+
+class EvidenceLine(msgspec.Struct, frozen=True):
+    """A raw line shown with an alert; role is before, event or after."""
+
+    position: str
+    text: str
+    role: str
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="tailrace.alert/1"):
+    """One revision of an alert as people and systems receive it; its encoded form never changes."""
+
+    status: str  # firing | resolved
+    alert_id: str
+    revision: int
+    source: str
+    rule: str  # sequence | new-template | ended-early | silence
+    severity: str  # critical | error | warning | info
+    opened_at: str | None  # RFC 3339, UTC
+    resolved_at: str | None
+    position: str
+    score: float
+    threshold: float
+    surprise_bits: float | None
+    template: TemplateEvidence | None
+    expected: list[Expectation]
+    lines: list[EvidenceLine]
+    bundle: str
+    replay: str  # the command that shows this alert again

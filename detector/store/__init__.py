@@ -1,0 +1,1 @@
+"""Where states, fences and the outbox are kept."""

@@ -1,0 +1,1 @@
+"""Offline training of a bundle: templates, model, calibration, report."""

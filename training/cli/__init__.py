@@ -1,0 +1,1 @@
+"""The `tailrace-train` command line, one file a command."""
