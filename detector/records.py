@@ -1,6 +1,7 @@
 """The values that pass between the stages, in the order of the pipeline. No I/O.
 
-record -> Line -> (Line, template) -> Alert. Times are microseconds since 1970 in UTC; None where a line has none.
+record -> Line -> (Line, template) -> Alert. Times are microseconds since 1970 in UTC;
+None where a line has none.
 """
 
 import msgspec
