@@ -1,0 +1,48 @@
+# Everything a contributor runs. `make help` lists it.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/ready
+BENCHMARKS := bench-parse bench-hdfs bench-sequences bench-watch bench-fit
+
+.PHONY: help setup demo test lint constraints clean $(BENCHMARKS)
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make bench-NAME DATA=FOLDER   measure: $(BENCHMARKS:bench-%=%)"
+
+setup: $(READY) ## install the project and its tools into .venv
+
+# pip takes its index and its options from its own environment and configuration:
+# PIP_EXTRA_INDEX_URL with a CPU build of torch works here unchanged.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Tailrace needs Python 3.11 or newer and '$(PYTHON)' is older or missing:" \
+	         "install one and run 'make PYTHON=/path/to/python3.12 $(or $(MAKECMDGOALS),setup)'" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+demo: $(READY) ## fit a small model on recorded logs and watch it find a fault
+	bash scripts/demo.sh
+
+test: $(READY) ## run the tests (ARGS='-k pattern' passes options to pytest)
+	bash scripts/prepare-tests
+	$(BIN)/pytest $(ARGS)
+
+lint: $(READY) ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(BENCHMARKS): bench-%: $(READY)
+	@test -n "$(DATA)" || { echo "say where the data lies: make $@ DATA=FOLDER" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.$* --data '$(DATA)' $(ARGS)
+
+constraints: $(READY) ## pin what .venv holds in constraints.txt
+	bash scripts/freeze
+
+clean: ## remove .venv and every cache
+	rm -rf .venv build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
