@@ -1,0 +1,144 @@
+"""The deliverer's side of the outbox: what is due for a receiver, and what became of it.
+
+Works on a connection of its own beside the shell's (WAL); every call is one short transaction.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from detector.store.outbox import bound
+
+_BUSY_S = 30.0
+
+# Per alert only the lowest waiting revision may go: a lower one is never sent after a higher one.
+_DUE = """SELECT {columns} FROM delivery AS d JOIN outbox USING (seq)
+    JOIN receiver AS r ON r.name = d.receiver AND r.disabled IS NULL
+    WHERE d.receiver = :receiver AND d.state = 'pending' AND max(d.due_s, r.paused_until_s) <= :now_s
+    AND NOT EXISTS (SELECT 1 FROM delivery AS lower WHERE lower.receiver = d.receiver
+        AND lower.alert_id = d.alert_id AND lower.state = 'pending' AND lower.revision < d.revision)
+    ORDER BY d.due_s, d.seq LIMIT :limit"""
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One revision that waits for one receiver."""
+
+    seq: int
+    alert_id: str
+    revision: int
+    payload: bytes
+    attempts: int  # made so far
+
+
+class Deliveries:
+    """What waits for each receiver, in the state file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use a connection in autocommit mode that nobody else uses."""
+        self._connection = connection
+
+    def due(self, receiver: str, *, now_s: float, limit: int) -> list[Delivery]:
+        """Take what may be sent now, one revision per alert, the longest due first."""
+        self._supersede(receiver)
+        columns = "d.seq, d.alert_id, d.revision, outbox.payload, d.attempts"
+        values = {"receiver": receiver, "now_s": now_s, "limit": limit}
+        return [Delivery(*row) for row in self._connection.execute(_DUE.format(columns=columns), values)]
+
+    def next_due_s(self, receiver: str) -> float | None:
+        """Say when something is due next; None where nothing waits."""
+        values = {"receiver": receiver, "now_s": float("inf"), "limit": 1}
+        sql = _DUE.format(columns="max(d.due_s, r.paused_until_s)")
+        row = self._connection.execute(sql, values).fetchone()
+        return None if row is None else float(row[0])
+
+    def delivered(self, receiver: str, seq: int) -> None:
+        """Note that the receiver took it."""
+        self._finish(receiver, seq, "delivered", None)
+
+    def dead(self, receiver: str, seq: int, error: str) -> None:
+        """Give up on it; `resend` can take it up again."""
+        self._finish(receiver, seq, "dead", error)
+
+    def retry(self, receiver: str, seq: int, *, due_s: float, error: str) -> None:
+        """Try it again later; one that was given up meanwhile stays so."""
+        self._connection.execute(
+            """UPDATE delivery SET attempts = attempts + 1, due_s = ?, error = ?
+            WHERE receiver = ? AND seq = ? AND state = 'pending'""",
+            (due_s, error, receiver, seq),
+        )
+
+    def pause(self, receiver: str, *, until_s: float) -> None:
+        """Send nothing to this receiver before then."""
+        self._connection.execute(
+            "UPDATE receiver SET paused_until_s = max(paused_until_s, ?) WHERE name = ?", (until_s, receiver)
+        )
+
+    def disable(self, receiver: str, reason: str) -> None:
+        """Stop sending to this receiver until it is enrolled with another target or enabled."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE receiver SET disabled = ? WHERE name = ?", (reason, receiver))
+            connection.execute(
+                "UPDATE delivery SET state = 'dead', error = ? WHERE receiver = ? AND state = 'pending'",
+                (reason, receiver),
+            )
+
+    def resend(self, receiver: str) -> int:
+        """Make dead deliveries wait again and count them; those that a higher revision overtook stay dead."""
+        with self._transaction() as connection:
+            count = connection.execute(
+                """UPDATE delivery SET state = 'pending', attempts = 0, due_s = 0
+                WHERE receiver = :receiver AND state = 'dead' AND NOT EXISTS (
+                    SELECT 1 FROM delivery AS higher WHERE higher.receiver = :receiver
+                    AND higher.alert_id = delivery.alert_id AND higher.revision > delivery.revision
+                    AND higher.state <> 'dead')""",
+                {"receiver": receiver},
+            ).rowcount
+            bound(connection)
+        return count
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Count the deliveries that are kept, per receiver and state."""
+        rows = self._connection.execute(
+            "SELECT receiver, state, count(*) FROM delivery GROUP BY receiver, state"
+        )
+        return {(receiver, state): count for receiver, state, count in rows}
+
+    def _finish(self, receiver: str, seq: int, state: str, error: str | None) -> None:
+        self._connection.execute(
+            """UPDATE delivery SET state = ?, attempts = attempts + 1, error = ?
+            WHERE receiver = ? AND seq = ?""",
+            (state, error, receiver, seq),
+        )
+
+    def _supersede(self, receiver: str) -> None:
+        """Let a newer revision of the same status take the place of one that has failed.
+
+        A failed firing revision is not replaced by the resolved one: nobody would learn what was resolved.
+        """
+        self._connection.execute(
+            """UPDATE delivery SET state = 'superseded'
+            WHERE receiver = :receiver AND state = 'pending' AND attempts > 0 AND EXISTS (
+                SELECT 1 FROM delivery AS newer WHERE newer.receiver = :receiver AND newer.state = 'pending'
+                AND newer.alert_id = delivery.alert_id AND newer.status = delivery.status
+                AND newer.revision > delivery.revision)""",
+            {"receiver": receiver},
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:
+            yield self._connection
+
+
+@contextmanager
+def open_deliveries(path: Path) -> Iterator[Deliveries]:
+    """Open the state file's deliveries in the calling thread; the tables must be there."""
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+    with closing(connection):
+        # An outcome that a power failure loses means one more delivery with the same id.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        yield Deliveries(connection)
