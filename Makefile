@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/ready
 BENCHMARKS := bench-parse bench-hdfs bench-sequences bench-watch bench-fit
 
-.PHONY: help setup demo test lint constraints clean $(BENCHMARKS)
+.PHONY: help setup demo test lint docs constraints clean $(BENCHMARKS)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ lint: $(READY) ## ruff, mypy and the import contracts
 $(BENCHMARKS): bench-%: $(READY)
 	@test -n "$(DATA)" || { echo "say where the data lies: make $@ DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.$* --data '$(DATA)' $(ARGS)
+
+docs: $(READY) ## write docs/configuration.md from the options
+	@mkdir -p docs
+	$(BIN)/python -c 'import sys; from detector.config.reference import page; sys.stdout.write(page())' \
+	    > docs/configuration.md
 
 constraints: $(READY) ## pin what .venv holds in constraints.txt
 	bash scripts/freeze

@@ -1,0 +1,27 @@
+"""`tailrace check-config`: print what holds, or everything that is wrong. Reads the environment."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def check_config(
+    *,
+    config: Annotated[
+        Path | None, Parameter(help="TOML file; else tailrace.toml where there is one.")
+    ] = None,
+) -> None:
+    """Print the configuration that holds, with secrets masked, or list every fault in it.
+
+    Example: tailrace check-config --config tailrace.toml
+
+    Raises:
+        BadSetup: with one line for every fault; the command then exits with 2.
+    """
+    from detector.config import load  # noqa: PLC0415  # costs 40 ms that --help need not pay
+    from detector.config.reference import effective  # noqa: PLC0415
+
+    sys.stdout.write(effective(load(config, os.environ)))

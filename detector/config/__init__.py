@@ -1,0 +1,34 @@
+"""The configuration: one TOML file, overridden by the environment, checked as a whole.
+
+`options` says what there is, `load` reads it, `reference` writes it down. Importing this package
+costs 40 ms, so commands import it when they run, not when they are listed.
+"""
+
+from detector.config.load import DEFAULT_FILE, load
+from detector.config.options import (
+    Alerts,
+    Batch,
+    BundleAt,
+    Input,
+    Jsonl,
+    Log,
+    Receivers,
+    Settings,
+    StateAt,
+    Webhook,
+)
+
+__all__ = [
+    "DEFAULT_FILE",
+    "Alerts",
+    "Batch",
+    "BundleAt",
+    "Input",
+    "Jsonl",
+    "Log",
+    "Receivers",
+    "Settings",
+    "StateAt",
+    "Webhook",
+    "load",
+]

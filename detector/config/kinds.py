@@ -1,0 +1,61 @@
+"""Kinds of values an option can have, each with the check that only it needs. No I/O."""
+
+import base64
+import binascii
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr
+
+SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix of every secret, not one of them
+SECRET_BYTES = range(24, 65)  # https://www.standardwebhooks.com
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression ({error}): correct it") from error
+    return text
+
+
+def _zone(name: str) -> str:
+    if name == "UTC":  # known without the system's time-zone files
+        return name
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError("not a time zone: write a name such as UTC or Europe/Vienna") from error
+    return name
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not a web address: write https://HOST/PATH")
+    if parts.username or parts.password:
+        raise ValueError("a password in an address ends up in logs: sign requests with a secret instead")
+    return text
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    try:
+        key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+    except binascii.Error:
+        key = b""
+    if not text.startswith(SECRET_PREFIX) or len(key) not in SECRET_BYTES:
+        raise ValueError("not a signing secret: write whsec_ and then 24 to 64 bytes in base64")
+    return secret
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Url = Annotated[str, AfterValidator(_url)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]

@@ -1,0 +1,204 @@
+"""Every option with its default and its meaning. No I/O.
+
+A name ends in its unit. None means that nobody has said anything: what holds then is the
+`unset` of the option, most often what training wrote into the bundle.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
+
+from detector.config.kinds import Count, Name, NotNegative, Pattern, Positive, Secret, Url, Zone
+
+CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
+BUNDLE = "the bundle's"
+
+
+def _say(meaning: str, unset: str = "") -> FieldInfo:
+    """An option's meaning, and in a few words what holds while it is not set."""
+    field: FieldInfo = Field(description=meaning, json_schema_extra={"unset": unset})
+    return field
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Input:
+    """Where lines come from and how they are understood."""
+
+    paths: Annotated[
+        tuple[str, ...],
+        _say("Files, folders or globs; `-` is standard input. INPUT on the command line replaces them."),
+    ] = ()
+    start: Annotated[
+        Literal["start", "end"], _say("Where to begin in a file that has not been read before.")
+    ] = "end"
+    poll_s: Annotated[Positive, _say("How often followed files are looked at for new lines.")] = 0.5
+    envelope: Annotated[
+        Literal["auto", "text", "json", "syslog"] | None,
+        _say("What wraps a message; `auto` looks at every record.", "the bundle's, else auto"),
+    ] = None
+    source_fields: Annotated[
+        tuple[str, ...] | None,
+        _say(
+            "Fields of a record that together name its source, dotted where they are nested.",
+            "the bundle's, else service.name with host.name, then host, then the file",
+        ),
+    ] = None
+    source_regex: Annotated[
+        Pattern | None,
+        _say("Names the source from the message: group 1, else the whole match.", "the bundle's, else none"),
+    ] = None
+    session: Annotated[
+        bool | None,
+        _say("A source is a short life that ends (block, request, job).", "the bundle's, else false"),
+    ] = None
+    idle_timeout_s: Annotated[
+        Positive | None, _say("A session has ended after this long without a line, in event time.", BUNDLE)
+    ] = None
+    event_field: Annotated[
+        str | None, _say("Field that is the event itself, where lines are not to be parsed.", BUNDLE)
+    ] = None
+    message_field: Annotated[
+        str | None, _say("Field that holds the message.", "the bundle's, else found")
+    ] = None
+    time_field: Annotated[str | None, _say("Field that holds the time.", "the bundle's, else found")] = None
+    level_field: Annotated[str | None, _say("Field that holds the level.", "the bundle's, else found")] = None
+    timezone: Annotated[
+        Zone | None, _say("Time zone of time stamps that name none.", "the bundle's, else UTC")
+    ] = None
+    first_line_regex: Annotated[
+        Pattern | None,
+        _say("Matches the first line of a message of several lines.", "the bundle's, else found"),
+    ] = None
+    max_line_bytes: Annotated[Count, _say("Longer lines are cut here, and counted.")] = 65_536
+    max_future_s: Annotated[
+        NotNegative, _say("A line dated further ahead of those before it does not move the clock.")
+    ] = 300.0
+    allowed_lateness_s: Annotated[
+        NotNegative, _say("A line that is later than this starts its source anew, and is counted.")
+    ] = 60.0
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class BundleAt:
+    """Where the bundle lies that training wrote."""
+
+    path: Annotated[
+        Path | None, _say("Folder of the bundle; `--bundle` goes before it.", "--bundle is needed")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class StateAt:
+    """Where progress and the states of sources are kept."""
+
+    path: Annotated[
+        Path | None, _say("File of the state database; `--state` goes before it.", "--state is needed")
+    ] = None
+    cache_sources: Annotated[Count, _say("Sources whose state stays in memory; others are read again.")] = (
+        20_000
+    )
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Batch:
+    """How much is scored and committed at once; a batch closes at whichever bound comes first."""
+
+    max_lines: Annotated[Count, _say("Most lines of a batch.")] = 4_096
+    max_bytes: Annotated[Count, _say("Most bytes of a batch; a single longer line still passes.")] = 4_194_304
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Alerts:
+    """When people are told, and what they are shown."""
+
+    budget: Annotated[
+        Positive | None,
+        _say("False alerts that are acceptable: a day, or with sessions per 10,000 of them.", BUNDLE),
+    ] = None
+    after_lines: Annotated[
+        int, Field(ge=0, le=50), _say("Lines after the event that are added to its alert.")
+    ] = 5
+    resolve_after_s: Annotated[
+        Positive, _say("An alert is resolved after this long without another sign, in event time.")
+    ] = 300.0
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Webhook:
+    """A server that is told of alerts by signed requests (https://www.standardwebhooks.com)."""
+
+    name: Annotated[Name, _say("Names the receiver in logs and commands: a-z, 0-9 and dashes.")]
+    url: Annotated[Url, _say("Address that requests are posted to.")]
+    secret: Annotated[
+        Secret | None,
+        _say("Signs every request: `whsec_` and base64 of 24 to 64 bytes.", "requests are not signed"),
+    ] = None
+    secret_file: Annotated[Path | None, _say("File that holds the secret, in place of `secret`.", "none")] = (
+        None
+    )
+    secrets: Annotated[
+        tuple[Secret, ...], _say("More secrets that sign beside the first, while keys are changed.")
+    ] = ()
+    timeout_s: Annotated[Positive, _say("Longest wait for an answer.")] = 15.0
+    max_pending: Annotated[
+        Count, _say("Deliveries that may wait; beyond it the oldest are given up, and counted.")
+    ] = 10_000
+    allow_private: Annotated[
+        bool, _say("Allow addresses inside the own network; otherwise they are refused.")
+    ] = False
+
+    @property
+    def signing_secrets(self) -> tuple[str, ...]:
+        """Every secret that signs a request, newest first, in clear text."""
+        first = () if self.secret is None else (self.secret,)
+        return tuple(secret.get_secret_value() for secret in (*first, *self.secrets))
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Jsonl:
+    """A file that gets one JSON object a line for every revision of an alert."""
+
+    name: Annotated[Name, _say("Names the receiver in logs and commands: a-z, 0-9 and dashes.")]
+    path: Annotated[Path, _say("File that lines are added to; `-` is standard output.")]
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Receivers:
+    """Who is told of alerts; any number of each kind."""
+
+    webhook: tuple[Webhook, ...] = ()
+    jsonl: tuple[Jsonl, ...] = ()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> "Receivers":
+        names = [webhook.name for webhook in self.webhook] + [jsonl.name for jsonl in self.jsonl]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} names two receivers: give each its own name")
+        return self
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Log:
+    """What the program says of itself on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], _say("Quietest messages that are printed.")
+    ] = "info"
+    format: Annotated[Literal["json", "text"], _say("`json` for machines, `text` for people.")] = "json"
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Settings:
+    """The whole configuration."""
+
+    input: Input = Input()
+    bundle: BundleAt = BundleAt()
+    state: StateAt = StateAt()
+    batch: Batch = Batch()
+    alerts: Alerts = Alerts()
+    receivers: Receivers = Receivers()
+    log: Log = Log()
