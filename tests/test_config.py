@@ -121,10 +121,10 @@ def test_faults_of_a_secret_never_show_it(toml: Path, tmp_path: Path) -> None:
     )
     faults = _faults(toml)
     assert ["secret_file: cannot be read" in faults[0], "1.secret_file" in faults[0]] == [True, True]
+    advice = "not a signing secret: write whsec_ and then 24 to 64 bytes in base64"
     assert faults[1:] == [
         f"{toml}: receivers.webhook.0.url: not a web address: write https://HOST/PATH",
-        f"{toml}: receivers.webhook.0.secret: not a signing secret:"
-        " write whsec_ and then 24 to 64 bytes in base64",
+        f"{toml}: receivers.webhook.0.secret: {advice}",
     ]
 
 

@@ -21,7 +21,7 @@ def check_config(
     Raises:
         BadSetup: with one line for every fault; the command then exits with 2.
     """
-    from detector.config import load  # noqa: PLC0415  # costs 40 ms that --help need not pay
+    from detector.config import load  # noqa: PLC0415  # slow to import, and --help need not wait
     from detector.config.reference import effective  # noqa: PLC0415
 
     sys.stdout.write(effective(load(config, os.environ)))

@@ -1,7 +1,7 @@
 """The configuration: one TOML file, overridden by the environment, checked as a whole.
 
 `options` says what there is, `load` reads it, `reference` writes it down. Importing this package
-costs 40 ms, so commands import it when they run, not when they are listed.
+costs a tenth of a second, so commands import it when they run, not when they are listed.
 """
 
 from detector.config.load import DEFAULT_FILE, load
