@@ -42,10 +42,23 @@ class Deliveries:
 
     def due(self, receiver: str, *, now_s: float, limit: int) -> list[Delivery]:
         """Take what may be sent now, one revision per alert, the longest due first."""
-        self._supersede(receiver)
         columns = "d.seq, d.alert_id, d.revision, outbox.payload, d.attempts"
         values = {"receiver": receiver, "now_s": now_s, "limit": limit}
         return [Delivery(*row) for row in self._connection.execute(_DUE.format(columns=columns), values)]
+
+    def supersede(self, receiver: str) -> None:
+        """Let a newer revision of the same status take the place of one that has failed.
+
+        A failed firing revision is not replaced by the resolved one: nobody would learn what was resolved.
+        """
+        self._connection.execute(
+            """UPDATE delivery SET state = 'superseded'
+            WHERE receiver = :receiver AND state = 'pending' AND attempts > 0 AND EXISTS (
+                SELECT 1 FROM delivery AS newer WHERE newer.receiver = :receiver AND newer.state = 'pending'
+                AND newer.alert_id = delivery.alert_id AND newer.status = delivery.status
+                AND newer.revision > delivery.revision)""",
+            {"receiver": receiver},
+        )
 
     def next_due_s(self, receiver: str) -> float | None:
         """Say when something is due next; None where nothing waits."""
@@ -111,20 +124,6 @@ class Deliveries:
             """UPDATE delivery SET state = ?, attempts = attempts + 1, error = ?
             WHERE receiver = ? AND seq = ?""",
             (state, error, receiver, seq),
-        )
-
-    def _supersede(self, receiver: str) -> None:
-        """Let a newer revision of the same status take the place of one that has failed.
-
-        A failed firing revision is not replaced by the resolved one: nobody would learn what was resolved.
-        """
-        self._connection.execute(
-            """UPDATE delivery SET state = 'superseded'
-            WHERE receiver = :receiver AND state = 'pending' AND attempts > 0 AND EXISTS (
-                SELECT 1 FROM delivery AS newer WHERE newer.receiver = :receiver AND newer.state = 'pending'
-                AND newer.alert_id = delivery.alert_id AND newer.status = delivery.status
-                AND newer.revision > delivery.revision)""",
-            {"receiver": receiver},
         )
 
     @contextmanager

@@ -1,0 +1,131 @@
+"""Shows an alert to people, on a terminal in colour. Everything that came out of a log is untrusted text."""
+
+import asyncio
+import unicodedata
+from collections.abc import Iterator
+from typing import Final, TextIO
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from detector.notify.answer import Answer, Outcome
+from detector.notify.queue import Notification, Send
+from detector.records import Alert, EvidenceLine
+
+RULES: Final = {
+    "sequence": "unusual sequence",
+    "new-template": "new message",
+    "ended-early": "stopped half-way",
+    "silence": "went silent",
+}
+_SEVERITIES: Final = {
+    "critical": "bold white on red",
+    "error": "bold red",
+    "warning": "bold yellow",
+    "info": "bold cyan",
+}
+_LABEL_WIDTH = 10
+# Control, format (text direction), surrogate, unassigned or private, and line and paragraph separators.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def people(stdout: TextIO) -> Send:
+    """Give the function that prints one alert; the first revision whole, later ones with what they add."""
+    console = Console(file=stdout, highlight=False)
+
+    def show(payload: bytes) -> None:
+        alert = msgspec.json.decode(payload, type=Alert)
+        show_alert(console, alert) if alert.revision <= 1 else _show_news(console, alert)
+        stdout.flush()
+
+    async def send(notification: Notification) -> Answer:
+        await asyncio.to_thread(show, notification.payload)
+        return Answer(Outcome.DELIVERED)
+
+    return send
+
+
+def show_alert(console: Console, alert: Alert) -> None:
+    """Print an alert with all its evidence."""
+    _print(console, [_title(alert), _when(alert), *_template(alert), *_expected(alert)])
+    _print(console, [*_lines(alert.lines), *_origin(alert), Text()])
+
+
+def _show_news(console: Console, alert: Alert) -> None:
+    """Print what a later revision adds: the end of the alert, or the lines after the event."""
+    after = [line for line in alert.lines if line.role == "after"]
+    lines = [] if alert.status == "resolved" else _lines(after)
+    _print(console, [_title(alert), _when(alert), *lines, _row("alert", _identity(alert)), Text()])
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or hide, so that a log line cannot draw on the reader's screen."""
+    return "".join(_escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _print(console: Console, rows: Iterator[Text] | list[Text]) -> None:
+    for row in rows:
+        # Soft wrapping: the terminal breaks long lines, and a copied command stays one line.
+        console.print(row, soft_wrap=True)
+
+
+def _title(alert: Alert) -> Text:
+    style = _SEVERITIES.get(alert.severity, "bold")
+    if alert.status == "resolved":
+        style = "bold green"
+    rule = RULES.get(alert.rule, alert.rule)
+    word = alert.status if alert.status == "resolved" else alert.severity
+    return Text.assemble(
+        (f" {printable(word.upper())} ", style), f" {printable(alert.source)}: ", (rule, "bold")
+    )
+
+
+def _when(alert: Alert) -> Text:
+    score = f"score {alert.score:.2f}, threshold {alert.threshold:.2f}"
+    surprise = "" if alert.surprise_bits is None else f", surprise {alert.surprise_bits:.1f} bits"
+    resolved = f" to {alert.resolved_at}" if alert.resolved_at else ""
+    return _row("when", f"{alert.opened_at or 'no time stamp'}{resolved}   {score}{surprise}")
+
+
+def _template(alert: Alert) -> Iterator[Text]:
+    if alert.template is None:
+        return
+    row = _row("template", alert.template.text)
+    row.append(f"  {printable(alert.template.id)}", "dim")
+    if alert.template.first_seen:
+        row.append("  seen for the first time", "yellow")
+    yield row
+
+
+def _expected(alert: Alert) -> Iterator[Text]:
+    for index, other in enumerate(alert.expected):
+        yield _row("" if index else "expected", f"{other.probability:6.1%}  {other.text}", "cyan")
+
+
+def _lines(lines: list[EvidenceLine]) -> Iterator[Text]:
+    width = max((len(line.position) for line in lines), default=0)
+    for index, line in enumerate(lines):
+        is_event = line.role == "event"
+        mark = ">" if is_event else " "
+        text = f"{mark} {line.position:>{width}}  {line.text}"
+        yield _row("" if index else "lines", text, "bold" if is_event else "dim")
+
+
+def _origin(alert: Alert) -> Iterator[Text]:
+    yield _row("alert", _identity(alert))
+    yield _row("replay", alert.replay)
+
+
+def _identity(alert: Alert) -> str:
+    return f"{alert.alert_id}   revision {alert.revision}, {alert.status}   bundle {alert.bundle}"
+
+
+def _row(label: str, text: str, style: str = "") -> Text:
+    return Text.assemble((f"  {label:<{_LABEL_WIDTH}}", "dim"), (printable(text), style))

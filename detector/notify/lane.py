@@ -1,0 +1,125 @@
+"""One receiver's deliveries: takes what is due, sends it, notes what became of it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from detector.notify.answer import Answer, Outcome, next_attempt_s
+from detector.notify.queue import Notification, Queue, Send
+from detector.notify.receivers import Receiver, WebhookReceiver
+
+_log: Final = structlog.get_logger()
+
+_AT_ONCE = 8  # requests to one server at the same time
+_LONGEST_REST_S = 60.0  # the wall clock may be set, and another process may make dead deliveries wait again
+
+
+class Lane:
+    """Delivers to one receiver, independently of all others."""
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        queue: Queue,
+        send: Send,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        """Use the queue and the function that makes one attempt."""
+        self._receiver = receiver
+        self._queue = queue
+        self._send = send
+        self._clock = clock
+        self._random = random
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._failing = False
+
+    def wake(self) -> None:
+        """Look at the queue again; call it in the lane's own loop."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the requests in hand; call it in the lane's own loop."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until stopped."""
+        while not self._stopping:
+            self._wake.clear()
+            if not await self.round(now_s=self._clock()):
+                await self._rest()
+
+    async def round(self, *, now_s: float) -> int:
+        """Try a few of those that are due at a time, each once, and count them."""
+        is_server = isinstance(self._receiver, WebhookReceiver)
+        if is_server:
+            # A file keeps every revision; a server that was down needs the newest only.
+            self._queue.supersede(self._receiver.name)
+        # One at a time keeps a file in the order of the outbox.
+        limit = _AT_ONCE if is_server else 1
+        batch = self._queue.due(self._receiver.name, now_s=now_s, limit=limit)
+        await asyncio.gather(*(self._attempt(notification) for notification in batch))
+        return len(batch)
+
+    async def _rest(self) -> None:
+        due_s = self._queue.next_due_s(self._receiver.name)
+        wait_s = _LONGEST_REST_S if due_s is None else min(max(due_s - self._clock(), 0.0), _LONGEST_REST_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+
+    async def _attempt(self, notification: Notification) -> None:
+        answer = await self._send(notification)
+        name, seq = self._receiver.name, notification.seq
+        match answer.outcome:
+            case Outcome.DELIVERED:
+                self._queue.delivered(name, seq)
+                self._say_recovered()
+            case Outcome.GONE:
+                self._queue.disable(name, answer.error)
+                _log.error("receiver disabled", receiver=name, error=answer.error, until="url changes")
+            case Outcome.FAILED:
+                self._retry(notification, answer, not_before_s=0.0)
+            case Outcome.SLOW_DOWN:
+                until_s = self._clock() + self._pause_s(answer)
+                self._queue.pause(name, until_s=until_s)
+                self._retry(notification, answer, not_before_s=until_s)
+
+    def _pause_s(self, answer: Answer) -> float:
+        if answer.retry_after_s is not None:
+            return answer.retry_after_s
+        return self._receiver.slow_down_s if isinstance(self._receiver, WebhookReceiver) else 0.0
+
+    def _retry(self, notification: Notification, answer: Answer, *, not_before_s: float) -> None:
+        name, attempts = self._receiver.name, notification.attempts + 1
+        due_s = next_attempt_s(self._receiver.schedule, attempts, now_s=self._clock(), random=self._random)
+        if due_s is None:
+            self._queue.dead(name, notification.seq, answer.error)
+            _log.error(
+                "delivery given up",
+                receiver=name,
+                alert_id=notification.alert_id,
+                revision=notification.revision,
+                attempts=attempts,
+                error=answer.error,
+            )
+            return
+        self._queue.retry(name, notification.seq, due_s=max(due_s, not_before_s), error=answer.error)
+        self._say_failing(answer.error)
+
+    def _say_failing(self, error: str) -> None:
+        """Log the first failure of a row: a server that is down fails for every alert alike."""
+        if not self._failing:
+            self._failing = True
+            _log.warning("receiver failing", receiver=self._receiver.name, error=error)
+
+    def _say_recovered(self) -> None:
+        if self._failing:
+            self._failing = False
+            _log.info("receiver answers again", receiver=self._receiver.name)
