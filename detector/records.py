@@ -100,3 +100,41 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="
     lines: list[EvidenceLine]
     bundle: str
     replay: str  # the command that shows this alert again
+
+
+class Revision(msgspec.Struct, frozen=True, gc=False):
+    """One state of an alert, frozen: what delivery sends."""
+
+    alert_id: str
+    revision: int
+    payload: bytes  # an encoded Alert
+
+
+class ClosedSource(msgspec.Struct, frozen=True, gc=False):
+    """What a source was judged to be at its ending."""
+
+    source: str
+    first_us: int | None
+    last_us: int | None
+    events: int
+    unknown: int
+    max_surprise_bits: float
+    end_surprise_bits: float | None
+    score: float
+    threshold: float
+    anomalous: bool
+    alert_ids: list[str]
+
+
+class ScoredEvent(msgspec.Struct, frozen=True, gc=False):
+    """What one event was found to be."""
+
+    source: str
+    position: str
+    time_us: int | None
+    token: int
+    warm: bool
+    surprise_bits: float
+    score: float
+    threshold: float
+    alert_id: str  # empty where the event belongs to no alert

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from detector.records import Revision
+
 KEPT_REVISIONS = 20_000  # newest revisions that stay readable once nobody waits for them
 MAX_PENDING = 10_000  # deliveries that may wait for one receiver
 
@@ -51,14 +53,6 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS delivery_of_alert ON delivery (receiver, alert_id, revision)",
     "CREATE INDEX IF NOT EXISTS alert_last ON alert (last_seq)",
 )
-
-
-class Revision(msgspec.Struct, frozen=True):
-    """One revision of an alert with its encoded form, which never changes."""
-
-    alert_id: str
-    revision: int
-    payload: bytes
 
 
 class Enrolment(msgspec.Struct, frozen=True):

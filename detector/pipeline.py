@@ -1,0 +1,243 @@
+"""The core: lines and their sources' states in, new states and what is to be said out. Pure.
+
+No clock, no socket, no file, no environment; the same lines give the same outcome however they
+are cut into batches. Time enters as the lines' own and as the shard's clock beside each line.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from detector.bundle import SLOTS, Bundle, SessionCalibration
+from detector.records import END, ClosedSource, Line, Revision, ScoredEvent
+from detector.stages import closing, ending
+from detector.stages.judge import Outcome, judge, pass_time
+from detector.stages.policy import Explain, Policy, Stretch
+from detector.stages.score import Row, RowScore, expected, score_rows
+from detector.stages.state import SourceState, count_matrix, new_state
+
+
+class Batch(msgspec.Struct):
+    """Lines in the order of the shard, with the token of each and the shard's clock before it."""
+
+    lines: list[Line]
+    tokens: list[int]
+    clocks: list[int]
+    clock_us: int | None  # after the last line, or a tick's; None while nothing had a time
+    close_all: bool = False  # a replay has read everything
+
+
+class Advance(msgspec.Struct):
+    """What a batch did: the sources' states (None: gone), when each is due, and what is to be said."""
+
+    states: dict[str, SourceState | None]
+    due_us: dict[str, int | None]
+    revisions: list[Revision]
+    closed: list[ClosedSource]
+    events: list[ScoredEvent]
+    late: int  # lines that came after their life had been closed
+    dropped: int  # lines without a source
+
+
+def sources_of(lines: Iterable[Line]) -> set[str]:
+    """The sources whose states a batch needs, beside those that are due."""
+    return {line.source for line in lines if line.source}
+
+
+def advance(
+    states: dict[str, SourceState], batch: Batch, bundle: Bundle, policy: Policy, explain: Explain
+) -> Advance:
+    """Advance the given states by a batch; they are consumed.
+
+    `states` holds those of the batch's sources that exist and those that are due by its clock.
+    """
+    stretches, late, dropped = _stretches(states, batch, bundle, policy)
+    outcome = Outcome([], [], [])
+    totals = _score(stretches, bundle, policy)
+    before: Stretch | None = None
+    for stretch, total in zip(stretches, totals, strict=True):
+        if before is not None and before.source == stretch.source:
+            stretch.state.alerts = before.state.alerts  # those of the life before are still to be resolved
+        before = stretch
+        judge(stretch, policy, explain, outcome)
+        _settle(stretch, total, batch, policy, explain, outcome)
+    left = {stretch.source: _left(stretch, policy) for stretch in stretches}
+    return Advance(
+        states=left,
+        due_us={source: closing.due_us(state, policy) for source, state in left.items() if state is not None},
+        revisions=outcome.revisions,
+        closed=outcome.closed,
+        events=outcome.events,
+        late=late,
+        dropped=dropped,
+    )
+
+
+def _stretches(
+    states: dict[str, SourceState], batch: Batch, bundle: Bundle, policy: Policy
+) -> tuple[list[Stretch], int, int]:
+    """Cut each source's lines at its endings."""
+    by_source: dict[str, list[int]] = {}
+    for index, line in enumerate(batch.lines):
+        by_source.setdefault(line.source, []).append(index)
+    dropped = len(by_source.pop("", []))
+    stretches: list[Stretch] = []
+    late = 0
+    for source, indices in by_source.items():
+        late += _cut(stretches, source, states.get(source), indices, batch, bundle, policy)
+    for source, state in states.items():
+        if source not in by_source:
+            stretches.append(Stretch(source, state, [], [], []))
+            _end_when_due(stretches[-1], batch, policy)
+    return stretches, late, dropped
+
+
+def _cut(
+    stretches: list[Stretch],
+    source: str,
+    state: SourceState | None,
+    indices: list[int],
+    batch: Batch,
+    bundle: Bundle,
+    policy: Policy,
+) -> int:
+    lines, tokens, clocks = batch.lines, batch.tokens, batch.clocks
+    size, session, idle = bundle.step.hidden_size, policy.session, policy.idle_us
+    if state is None or state.ended:
+        fresh = new_state(size, session=session)
+        fresh.alerts = [] if state is None else state.alerts
+        state = fresh
+    stretch = Stretch(source, state, [], [], [])
+    last, late = state.last_us, 0
+    for index in indices:
+        line = lines[index]
+        time_us = line.time_us
+        if time_us is not None and not line.continuation:
+            if last is not None and idle is not None:
+                limit = last + idle
+                if time_us > limit or clocks[index] - policy.lateness_us > limit:
+                    late += time_us <= limit
+                    stretch.ends = True
+                    stretches.append(stretch)
+                    stretch = Stretch(source, new_state(size, session=session), [], [], [])
+                    last = None
+            if last is None or time_us > last:
+                last = time_us
+        stretch.lines.append(line)
+        stretch.tokens.append(tokens[index])
+        stretch.clocks.append(clocks[index])
+    stretches.append(stretch)
+    _end_when_due(stretch, batch, policy, last)
+    return late
+
+
+def _end_when_due(stretch: Stretch, batch: Batch, policy: Policy, last: int | None = None) -> None:
+    last = stretch.state.last_us if last is None else last
+    if stretch.state.ended:
+        return
+    overdue = (
+        last is not None
+        and policy.idle_us is not None
+        and batch.clock_us is not None
+        and batch.clock_us - policy.lateness_us > last + policy.idle_us
+    )
+    stretch.ends = batch.close_all or overdue
+
+
+def _score(stretches: list[Stretch], bundle: Bundle, policy: Policy) -> list[float]:
+    """Score every stretch and every ended session; a number for each stretch, 0 where nothing ended."""
+    scored: list[Stretch] = []
+    rows: list[Row] = []
+    for stretch in stretches:
+        tokens = _events(stretch)
+        if stretch.ends and policy.session:
+            tokens = [*tokens, END]
+        if tokens:
+            state = stretch.state
+            scored.append(stretch)
+            rows.append(Row(tokens, np.frombuffer(state.hidden, np.float32), state.holds))
+    scores = score_rows(bundle.step, rows, policy.calibration.hold_bits)
+    for stretch, row, score in zip(scored, rows, scores, strict=True):
+        _take_score(stretch, row, score, bundle)
+    session = policy.calibration.session
+    return [0.0] * len(stretches) if session is None else _totals(stretches, bundle, session)
+
+
+def _events(stretch: Stretch) -> list[int]:
+    if any(line.continuation for line in stretch.lines):
+        pairs = zip(stretch.lines, stretch.tokens, strict=True)
+        return [token for line, token in pairs if not line.continuation]
+    return stretch.tokens
+
+
+def _take_score(stretch: Stretch, row: Row, score: RowScore, bundle: Bundle) -> None:
+    state = stretch.state
+    state.hidden, state.holds = score.hidden.tobytes(), score.holds
+    state.excess_sum += score.excess(len(row.tokens))
+    stretch.score = score
+    stretch.expected = lambda index: expected(bundle.step, row, score, index)
+
+
+def _totals(stretches: list[Stretch], bundle: Bundle, session: SessionCalibration) -> list[float]:
+    totals = [0.0] * len(stretches)
+    live = [index for index, stretch in enumerate(stretches) if not stretch.state.ended]
+    if not live or bundle.ending is None:
+        return totals
+    counts = count_matrix([stretches[index].state for index in live])
+    _add_counts(counts, [stretches[index] for index in live], session)
+    for row, index in enumerate(live):
+        stretches[index].state.counts = counts[row].tobytes()
+    ended = [(row, index) for row, index in enumerate(live) if stretches[index].ends]
+    if not ended:
+        return totals
+    at = [stretches[index] for _, index in ended]
+    measures = ending.measure(
+        bundle.ending,
+        counts[[row for row, _ in ended]],
+        unknown=[s.state.unknown + _events(s).count(0) for s in at],
+        excess=[s.state.excess_sum for s in at],
+        events=[s.state.number + len(_events(s)) + 1 for s in at],
+        calibration=session,
+    )
+    for (_, index), measured in zip(ended, measures, strict=True):
+        totals[index] = ending.total(measured, session)
+    return totals
+
+
+def _add_counts(counts: np.ndarray, stretches: list[Stretch], session: SessionCalibration) -> None:
+    """Count the new events in their slots, [B,64], up to what 16 bits hold."""
+    slots = np.array(session.slots, np.int64)
+    tokens = [np.array(_events(stretch), np.int64) for stretch in stretches]
+    rows = np.repeat(np.arange(len(stretches)), [len(t) for t in tokens])
+    flat = np.concatenate(tokens) if tokens else np.empty(0, np.int64)
+    known = flat > 1
+    added = np.bincount(rows[known] * SLOTS + slots[flat[known]], minlength=counts.size)
+    room = np.iinfo(np.uint16).max - counts
+    counts += np.minimum(added.reshape(counts.shape), room).astype(np.uint16)
+
+
+def _settle(
+    stretch: Stretch, total: float, batch: Batch, policy: Policy, explain: Explain, outcome: Outcome
+) -> None:
+    """After a stretch: its ending, or what the clock alone says of it."""
+    state = stretch.state
+    clock = batch.clock_us if batch.clock_us is not None else 0
+    if stretch.ends and policy.session:
+        closing.close_session(stretch, total, policy, explain, outcome)
+    else:
+        pass_time(stretch, None, clock, policy, explain, outcome)
+    if stretch.ends and not policy.session:
+        closing.close_stream(stretch, _ended_us(state, policy), policy, outcome)
+    if batch.close_all:
+        closing.resolve_all(state, batch.clock_us, outcome)
+
+
+def _ended_us(state: SourceState, policy: Policy) -> int | None:
+    return None if state.last_us is None or policy.idle_us is None else state.last_us + policy.idle_us
+
+
+def _left(stretch: Stretch, policy: Policy) -> SourceState | None:
+    """The state to keep; nothing of a life that is over and whose alerts are resolved."""
+    gone = (stretch.ends or stretch.state.ended) and not stretch.state.alerts
+    return None if gone or (stretch.ends and not policy.session) else stretch.state

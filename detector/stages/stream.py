@@ -1,0 +1,43 @@
+"""Judge one event of a long-lived source: a leaky sum of calibrated excess. Pure."""
+
+import math
+from hashlib import blake2b
+
+from detector.bundle import Calibration, StreamCalibration
+from detector.records import UNKNOWN
+from detector.stages.policy import Policy
+from detector.stages.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_episode
+from detector.stages.state import SourceState
+
+WARM_EVENTS = 32  # of a long-lived source, before its order is judged
+CERTAIN_Z = 3.0  # surprise counts from the rarest thousandth of events on
+
+
+def stream_score(state: SourceState, token: int, surprise: float, pattern: str, policy: Policy) -> float:
+    """The leaky sum in nats after the state's newest event; inside an episode nothing is added."""
+    rarity, stream = state.rarity, policy.calibration.stream
+    if rarity is None or stream is None:
+        raise TypeError("a long-lived source needs a rarity table and a stream calibration")
+    key = token if token != UNKNOWN else pattern_hash(pattern)
+    number = state.number
+    if not starts_episode(rarity, key, number):
+        return rarity.sum_nats * math.exp((rarity.sum_number - number) / SUM_MEMORY)
+    prior = stream.counts[token] if token != UNKNOWN else 0.0
+    nats = rarity_nats(rarity, key, number, prior, policy.prior_total)
+    if token == UNKNOWN and policy.calibration.new_template_alerts:
+        return add_excess(rarity, 0.0, number)  # an unknown line has an alert of its own
+    return add_excess(rarity, excess_nats(nats, surprise, policy.calibration, stream), number)
+
+
+def excess_nats(rarity: float, surprise: float, calibration: Calibration, stream: StreamCalibration) -> float:
+    """What an episode's start adds: rarity beyond its mean, surprise beyond the usual; in nats."""
+    certain = 0.0
+    if surprise > calibration.surprise.start:
+        certain = max(0.0, calibration.surprise.z(surprise) - CERTAIN_Z) * math.log(10)
+    return max(0.0, rarity - stream.rarity_mean) + certain
+
+
+def pattern_hash(pattern: str) -> int:
+    """A negative 62-bit key for a pattern, apart from every token."""
+    digest = blake2b(pattern.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return -1 - (int.from_bytes(digest, "big") >> 2)

@@ -1,0 +1,199 @@
+"""The embedded store: states, fence, rejects and outbox in one SQLite file, committed in one transaction."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from detector.errors import BadSetup, Fenced, Unreadable
+from detector.records import Reject, Revision
+from detector.store import outbox
+
+SCHEMA_VERSION = 1
+KEPT_REJECTS = 10_000  # newest rejects that stay readable
+READ_CHUNK = 500  # sources in one query
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS shard (
+        name TEXT PRIMARY KEY, number INTEGER NOT NULL, bundle TEXT NOT NULL,
+        fence BLOB NOT NULL, memory BLOB NOT NULL
+    ) STRICT""",
+    "CREATE TABLE IF NOT EXISTS source (source TEXT PRIMARY KEY, due_us INTEGER, state BLOB NOT NULL) STRICT",
+    "CREATE INDEX IF NOT EXISTS source_due ON source (due_us) WHERE due_us IS NOT NULL",
+    """CREATE TABLE IF NOT EXISTS reject (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, origin TEXT NOT NULL, at INTEGER NOT NULL,
+        reason TEXT NOT NULL, value BLOB NOT NULL
+    ) STRICT""",
+)
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """How far a shard has come: what a batch is computed from."""
+
+    number: int  # of commits; 0 before the first
+    bundle: str
+    fence: bytes  # the input's own, opaque here
+    memory: bytes  # the decode stage's, opaque here
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """Everything that a batch changes, to be written in one atomic step."""
+
+    shard: str
+    based_on: int  # the fence's number that the batch was computed from
+    bundle: str
+    fence: bytes
+    memory: bytes
+    states: dict[str, bytes | None]  # None: the source is gone
+    due_us: dict[str, int | None]
+    revisions: list[Revision]
+    rejects: list[Reject]
+
+
+class Store:
+    """One SQLite file, owned by this process alone until it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            Fenced: another process owns it.
+            Unreadable: it cannot be opened.
+            BadSetup: it was written by another version.
+        """
+        self._lock = _lock(path)
+        try:
+            self._connection = _open(path)
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise Unreadable(f"{path} cannot be opened as a state file: {error}") from error
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._connection.close()
+        self._lock.close()
+
+    def enrol(self, receivers: Iterable[outbox.Enrolment]) -> None:
+        """Make these the receivers of every later revision."""
+        with self._connection:
+            outbox.enrol(self._connection, receivers)
+
+    def fence(self, shard: str) -> Fence | None:
+        """How far the shard has come, None before its first commit."""
+        row = self._connection.execute(
+            "SELECT number, bundle, fence, memory FROM shard WHERE name = ?", (shard,)
+        ).fetchone()
+        return None if row is None else Fence(*row)
+
+    def load(self, sources: Iterable[str]) -> dict[str, bytes]:
+        """The stored states of these sources, as far as there are any."""
+        names = list(sources)
+        states: dict[str, bytes] = {}
+        for start in range(0, len(names), READ_CHUNK):
+            chunk = names[start : start + READ_CHUNK]
+            marks = ",".join("?" * len(chunk))
+            query = f"SELECT source, state FROM source WHERE source IN ({marks})"  # noqa: S608  (marks are ours)
+            states.update(self._connection.execute(query, chunk).fetchall())
+        return states
+
+    def due(self, clock_us: int, limit: int) -> list[str]:
+        """Sources that the clock alone changes something about, the longest due first."""
+        rows = self._connection.execute(
+            "SELECT source FROM source WHERE due_us < ? ORDER BY due_us LIMIT ?", (clock_us, limit)
+        )
+        return [source for (source,) in rows]
+
+    def all_states(self) -> dict[str, bytes]:
+        """Every stored state; for tests and for tools that look at a whole shard."""
+        return dict(self._connection.execute("SELECT source, state FROM source ORDER BY source").fetchall())
+
+    def commit(self, commit: Commit) -> None:
+        """Write a batch's effects and its fence in one transaction.
+
+        Raises:
+            Fenced: the shard has moved since the batch was computed.
+        """
+        with self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self._move_fence(commit)
+            self._write_states(commit)
+            outbox.append(connection, commit.revisions)
+            self._write_rejects(commit.rejects)
+
+    def _move_fence(self, commit: Commit) -> None:
+        stored = self.fence(commit.shard)
+        number = 0 if stored is None else stored.number
+        if number != commit.based_on:
+            raise Fenced(
+                f"shard {commit.shard} is at commit {number}, not at {commit.based_on}; "
+                "another process has written to this state file"
+            )
+        self._connection.execute(
+            "INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?, ?)",
+            (commit.shard, number + 1, commit.bundle, commit.fence, commit.memory),
+        )
+
+    def _write_states(self, commit: Commit) -> None:
+        gone = [(source,) for source, state in commit.states.items() if state is None]
+        kept = [
+            (source, commit.due_us.get(source), state)
+            for source, state in commit.states.items()
+            if state is not None
+        ]
+        self._connection.executemany("DELETE FROM source WHERE source = ?", gone)
+        self._connection.executemany(
+            """INSERT INTO source VALUES (?, ?, ?)
+            ON CONFLICT (source) DO UPDATE SET due_us = excluded.due_us, state = excluded.state""",
+            kept,
+        )
+
+    def _write_rejects(self, rejects: list[Reject]) -> None:
+        if not rejects:
+            return
+        rows = [(reject.origin, reject.offset, reject.reason, reject.value) for reject in rejects]
+        self._connection.executemany(
+            "INSERT INTO reject (origin, at, reason, value) VALUES (?, ?, ?, ?)", rows
+        )
+        self._connection.execute(
+            "DELETE FROM reject WHERE seq <= (SELECT max(seq) FROM reject) - ?", (KEPT_REJECTS,)
+        )
+
+
+def _lock(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be used as a state file: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        owner = lock.read().strip()
+        lock.close()
+        raise Fenced(f"{path} is in use by process {owner}; stop it or give another --state FILE") from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in {0, SCHEMA_VERSION}:
+        connection.close()
+        raise BadSetup(f"{path} is of another version of tailrace (schema {version}); use a new file")
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _TABLES:
+            connection.execute(statement)
+        outbox.create_tables(connection)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return connection
