@@ -1,0 +1,41 @@
+"""From an alert budget to thresholds, by what calibration saw on held-out normal data. Pure."""
+
+import math
+
+from detector.bundle import Calibration, SessionCalibration, StreamCalibration
+
+PER_SESSIONS = 10_000  # a session budget counts false alerts per so many
+EARLY_SHARE = 0.1  # of a session budget goes to alerts on single events before the ending
+RESOLVED_LEAST = 5  # held-out scores above a threshold for it to be read off rather than extrapolated
+LEAST_NATS = 5.0  # of the leaky sum of a long-lived source, whatever the budget
+
+
+def score_threshold(calibration: Calibration, budget: float) -> float:
+    """The score from which on something is an alert: of a closed session, or of the leaky sum."""
+    if calibration.session is not None:
+        return _session_threshold(calibration.session, budget)
+    if calibration.stream is not None:
+        return _stream_threshold(calibration.stream, calibration.days, budget)
+    raise ValueError("a calibration is for sessions or for streams")
+
+
+def event_threshold(calibration: Calibration, budget: float) -> float:
+    """The z from which on a single event of a session is an alert before its ending."""
+    return -math.log10(EARLY_SHARE * min(budget / PER_SESSIONS, 1.0))
+
+
+def _session_threshold(session: SessionCalibration, budget: float) -> float:
+    """Above it lies the budget's share of the held-out scores; extrapolated where that is too few."""
+    allowed = budget / PER_SESSIONS * session.sessions
+    rank = math.floor(allowed)
+    if rank >= RESOLVED_LEAST and rank < len(session.totals):
+        return (session.totals[rank - 1] + session.totals[rank]) / 2
+    return session.total.value(-math.log10(min(budget / PER_SESSIONS, 1.0)))
+
+
+def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> float:
+    """From the tail of the excursions of the leaky sum; without event times the least alone."""
+    if days <= 0 or stream.excursions == 0:
+        return LEAST_NATS
+    share = min(1.0, budget * days / stream.excursions)
+    return max(LEAST_NATS, stream.peaks.value(-math.log10(share)))
