@@ -1,0 +1,161 @@
+"""The lines of a batch as they come to be, each settled against what was before it. Pure."""
+
+import msgspec
+
+from detector.records import EVIDENCE_BYTES, Line, Record, Reject
+from detector.stages.clock import follow
+from detector.stages.decode_memory import DecodeMemory, OriginMemory
+from detector.stages.decode_settings import DecodeSettings
+from detector.stages.entry import Entry, shortened
+
+MOST_LEAN = 8  # so many records of one kind in a row weigh as much as any more
+_NOTHING = OriginMemory("", None)
+
+
+class DecodeCounts(msgspec.Struct):
+    """What shells count of a batch."""
+
+    records: int = 0
+    blank: int = 0
+    continuations: int = 0
+    held: int = 0  # stamps too far from the clock, replaced by it
+    bad_times: int = 0  # times in an envelope that could not be read
+    sourceless: int = 0  # lines that name no session
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """The lines of a batch, the shard's clock before each of them, and what was put aside."""
+
+    lines: list[Line]
+    clocks: list[int | None]
+    rejects: list[Reject]
+    memory: DecodeMemory
+    counts: DecodeCounts
+
+
+class Assembly:
+    """Collects the lines of one batch; its public attributes are what reading the next one may depend on."""
+
+    origin: str
+    reference_us: int | None  # a time near to the record's
+    has_first_line: bool  # the origin has had one
+    headed: bool  # the origin's last first line had a header with a time
+    lean: int  # above 0: the origin's records are JSON; below: text
+    _record: Record
+    _source: str
+    _time_us: int | None
+    _continuations: int
+
+    def __init__(self, settings: DecodeSettings, memory: DecodeMemory) -> None:
+        """Start from the memory, which stays as it is."""
+        self._settings = settings
+        self._max_future_us = settings.max_future_us
+        self._origins = dict(memory.origins)
+        self._clock = memory.clock
+        self._lines: list[Line] = []
+        self._clocks: list[int | None] = []
+        self._rejects: list[Reject] = []
+        self._counts = DecodeCounts()
+        self.origin = ""
+        self.has_first_line = False
+
+    def turn_to(self, record: Record) -> None:
+        """Make this record the present one."""
+        self._record = record
+        self._counts.records += 1
+        if record.origin != self.origin or self._counts.records == 1:
+            self._leave()
+            self._enter(record.origin)
+        self.reference_us = self._time_us if self._time_us is not None else self._near(record)
+
+    def blank(self) -> None:
+        """The present record has nothing to say."""
+        self._counts.blank += 1
+
+    def note(self, entry: Entry) -> None:
+        """The present record has an envelope."""
+        self._counts.bad_times += entry.bad_time
+        self._continuations = 0
+        self.headed = False
+        self.lean = min(self.lean + 1, MOST_LEAN)
+
+    def starts(self, *, headed: bool) -> None:
+        """The present record is text, and no continuation."""
+        self._continuations = 0
+        self.headed = headed
+        self.lean = max(self.lean - 1, -MOST_LEAN)
+
+    def line(
+        self, sub: int, source: str, stamp_us: int | None, level: str, message: bytes, text: bytes
+    ) -> None:
+        """Add an event."""
+        record = self._record
+        self._clocks.append(self._clock.now_us)
+        self._source = source
+        self.has_first_line = True
+        self._counts.sourceless += not source
+        time_us = self._settled(stamp_us, record.time_us)
+        if len(text) > EVIDENCE_BYTES:
+            text = shortened(text, EVIDENCE_BYTES)
+        self._lines.append(Line(self.origin, record.offset, sub, source, time_us, level, message, text))
+
+    def continues(self, raw: bytes, *, counted: bool) -> bool:
+        """Add evidence to the line before; refused after too much of the counted kind in a row."""
+        self._continuations += counted
+        if self._continuations > self._settings.max_continuations:
+            # Not all lines that look like the rest of others are: from here on they are events.
+            self._continuations = self._settings.max_continuations
+            self.headed = False
+            return False
+        self._counts.continuations += 1
+        self._clocks.append(self._clock.now_us)
+        text = shortened(raw, EVIDENCE_BYTES)
+        rest = Line(self.origin, self._record.offset, -1, self._source, self._time_us, "", raw, text, True)
+        self._lines.append(rest)
+        return True
+
+    def reject(self, reason: str) -> None:
+        """Put the present record aside."""
+        value = self._record.value[: self._settings.max_reject_bytes]
+        self._rejects.append(Reject(self.origin, self._record.offset, reason, value))
+
+    def decoded(self) -> Decoded:
+        """All of it, with the memory for the next batch."""
+        self._leave()
+        memory = DecodeMemory(self._clock, self._origins)
+        return Decoded(self._lines, self._clocks, self._rejects, memory, self._counts)
+
+    def _settled(self, stamp_us: int | None, arrival_us: int | None) -> int | None:
+        """The event time: the line's own, else the feed's, else the origin's last, as the clock allows."""
+        if stamp_us is None:
+            stamp_us = arrival_us
+        if stamp_us is None:
+            return self._time_us
+        self._clock, time_us = follow(self._clock, stamp_us, arrival_us, self._max_future_us)
+        self._counts.held += time_us != stamp_us
+        self._time_us = time_us
+        return time_us
+
+    def _near(self, record: Record) -> int | None:
+        """A time near to the first line of an origin."""
+        if record.time_us is not None:
+            return record.time_us
+        return self._settings.reference_us if self._clock.now_us is None else self._clock.now_us
+
+    def _enter(self, origin: str) -> None:
+        self.origin = origin
+        known = self._origins.get(origin)
+        self.has_first_line = known is not None
+        memory = known or _NOTHING
+        self._source, self._time_us = memory.source, memory.time_us
+        self._continuations, self.lean, self.headed = memory.continuations, memory.json_lean, memory.headed
+
+    def _leave(self) -> None:
+        if not self.has_first_line:
+            return
+        self._origins.pop(self.origin, None)
+        self._origins[self.origin] = OriginMemory(
+            self._source, self._time_us, self._continuations, self.lean, self.headed
+        )
+        if len(self._origins) > self._settings.max_origins:
+            del self._origins[next(iter(self._origins))]

@@ -1,0 +1,167 @@
+"""Records to lines: envelope, header, time, source, continuation. Pure: no clock, no I/O, no environment.
+
+Any bytes give lines, nothing (a blank line), or a Reject with its reason. What one line leaves for the next
+is in DecodeMemory, so any cut of the records into batches gives the same lines.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, tzinfo
+
+from detector.errors import BadRecord
+from detector.records import Record
+from detector.stages import source, syslog
+from detector.stages.assembly import Assembly, Decoded
+from detector.stages.continuation import is_rest, is_trace
+from detector.stages.decode_memory import DecodeMemory
+from detector.stages.decode_settings import DecodeSettings, compiled
+from detector.stages.entry import Entry, cleaned, first_line, unmarked
+from detector.stages.envelope import Envelope, parsed
+from detector.stages.header import Headers
+from detector.stages.objects import Object
+from detector.stages.plain import Heading, PlainReader
+
+_UNUSUAL = frozenset(b" \t\v\f{<\xef\xfe\xff")
+_PRIORITY = re.compile(rb"<\d{1,3}>")
+_OBJECT_LIKE = re.compile(rb'\{\s*"')
+
+
+class Decoder:
+    """Decodes batches; holds compiled settings and caches that change no output."""
+
+    def __init__(self, settings: DecodeSettings, headers: Headers, zone: tzinfo = UTC) -> None:
+        """Prepare the settings; `zone` is that of the times that name none.
+
+        Raises:
+            BadSetup: a regular expression of the settings is none.
+        """
+        self._settings = settings
+        self._auto = settings.envelope == "auto"
+        self._is_text = settings.envelope in {"auto", "text"}
+        self._unheaded_continues = settings.unheaded_continues
+        self._source_fields = settings.source_fields
+        self._names_sessions = settings.names_sessions
+        self._source_regex = compiled("source_regex", settings.source_regex)
+        self._first_line = compiled("first_line", settings.first_line)
+        self._plain = PlainReader(headers, zone)
+        self._envelope = Envelope(settings, self._plain.stamp)
+
+    def decode(self, records: Iterable[Record], memory: DecodeMemory) -> Decoded:
+        """The lines of the records, in order, and the memory that the next batch starts from."""
+        out = Assembly(self._settings, memory)
+        for record in records:
+            out.turn_to(record)
+            self._record(record, out)
+        return out.decoded()
+
+    def _record(self, record: Record, out: Assembly) -> None:
+        raw = cleaned(record.value).rstrip()
+        if not raw:
+            out.blank()
+            return
+        if len(raw) > self._settings.max_line_bytes:
+            out.reject(f"line of {len(raw)} bytes exceeds max_line_bytes")
+            return
+        if raw[0] in _UNUSUAL:
+            self._unusual(raw, out)
+        elif self._is_text:
+            self._text(raw, out)
+        else:
+            self._required(raw, out)
+
+    def _unusual(self, raw: bytes, out: Assembly) -> None:
+        """A line that starts with white space, a byte order mark, `{` or `<`."""
+        raw = unmarked(raw)
+        bare = raw.lstrip()
+        if not bare:
+            out.blank()
+        elif not self._auto:
+            self._text(raw, out) if self._is_text else self._required(bare, out)
+        elif bare[:1] == b"{":
+            self._maybe_json(raw, bare, out)
+        elif _PRIORITY.match(bare):
+            self._syslog(bare, out)
+        else:
+            self._text(raw, out)
+
+    def _required(self, raw: bytes, out: Assembly) -> None:
+        """A record that must be of the envelope that the settings name."""
+        try:
+            if self._settings.envelope == "json":
+                self._object(parsed(raw), out)
+            else:
+                self._syslog(raw, out)
+        except BadRecord as error:
+            out.reject(str(error))
+
+    def _maybe_json(self, raw: bytes, bare: bytes, out: Assembly) -> None:
+        """An object, or a line of text that starts like one: the records before it say which."""
+        try:
+            self._object(parsed(bare), out)
+        except BadRecord as error:
+            if out.lean > 0 or (out.lean == 0 and _OBJECT_LIKE.match(bare)):
+                out.reject(str(error))
+            else:
+                self._text(raw, out)
+
+    def _object(self, fields: Object, out: Assembly) -> None:
+        if "resourceLogs" not in fields:
+            self._entry(self._envelope.entry(fields, out.reference_us), -1, out)
+            return
+        for sub, entry in enumerate(self._envelope.batch(fields, out.reference_us)):
+            if isinstance(entry, BadRecord):
+                out.reject(f"log {sub} of the batch: {entry}")
+            else:
+                self._entry(entry, sub, out)
+
+    def _syslog(self, raw: bytes, out: Assembly) -> None:
+        self._entry(syslog.entry(raw, self._plain.stamp, out.reference_us), -1, out)
+
+    def _entry(self, entry: Entry, sub: int, out: Assembly) -> None:
+        out.note(entry)
+        message, stamp_us, level = entry.message, entry.stamp_us, entry.level
+        if not entry.is_event:
+            message = first_line(message)
+            heading = self._plain.heading(message)
+            if heading.message:
+                if stamp_us is None:
+                    stamp_us = self._plain.time_us(heading, message, out.reference_us)
+                level = level or heading.level
+                message = message[heading.message :]
+        if not message:
+            out.blank()
+            return
+        out.line(
+            sub, self._source(entry.message, entry.source, out.origin), stamp_us, level, message, entry.text
+        )
+
+    def _text(self, raw: bytes, out: Assembly) -> None:
+        line = raw if b"\n" not in raw else first_line(raw)
+        heading = self._plain.heading(line)
+        if not (out.has_first_line and self._continues(line, heading, out)):
+            out.starts(headed=heading.kind != "")
+        elif out.continues(raw, counted=not is_trace(line)):
+            return
+        stamp_us = self._plain.time_us(heading, line, out.reference_us)
+        name = self._source(raw, self._named(line, heading), out.origin)
+        out.line(-1, name, stamp_us, heading.level, line[heading.message :], raw)
+
+    def _continues(self, line: bytes, heading: Heading, out: Assembly) -> bool:
+        if self._first_line is not None:
+            return self._first_line.search(line, 0, source.SEARCHED_BYTES) is None
+        return not heading.message and ((out.headed and self._unheaded_continues) or is_rest(line))
+
+    def _named(self, line: bytes, heading: Heading) -> str:
+        """What the fields that name a source are in a header: its host and its tag."""
+        if not self._source_fields or not heading.message:
+            return ""
+        spans = {"host": heading.host, "tag": heading.tag}
+        parts = [line[slice(*spans.get(name, (0, 0)))] for name in self._source_fields]
+        return source.joined([part.decode("utf-8", "replace") for part in parts])
+
+    def _source(self, text: bytes, named: str, origin: str) -> str:
+        if self._source_regex is not None:
+            found = source.found(self._source_regex, text)
+            if found:
+                return found
+        return named or ("" if self._names_sessions else origin)

@@ -1,0 +1,57 @@
+"""How records are read: every choice and bound of the decode stage. No I/O."""
+
+import re
+from typing import Literal
+
+import msgspec
+
+from detector.errors import BadSetup
+
+MICROSECONDS = 1_000_000
+
+
+class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a user may say about the input; the defaults read what is found."""
+
+    envelope: Literal["auto", "text", "json", "syslog"] = "auto"
+    session: bool = False  # a line that names no source is left out of scoring
+    source_fields: tuple[str, ...] = ()  # dotted; their values are joined with "/"
+    source_regex: str | None = None  # over the line or message: group 1, else the whole match
+    first_line: str | None = None  # a line it is not found in continues the one before
+    unheaded_continues: bool = (
+        True  # what has no header continues what has one; false where many lines have none
+    )
+    message_field: str | None = None
+    time_field: str | None = None
+    level_field: str | None = None
+    event_field: str | None = None  # the field that is the event token
+    reference_us: int | None = None  # what a stamp without year or date is near to, where nothing else says
+    max_line_bytes: int = 1 << 20
+    max_future_s: float = 86_400.0  # a stamp further from the clock than this must be confirmed
+    max_continuations: int = 200  # in a row, frames of a stack apart; a change of format must not blind us
+    max_reject_bytes: int = 1_024  # of a record that is put aside
+    max_origins: int = 1_000  # remembered; the one unseen for longest is forgotten
+
+    @property
+    def names_sessions(self) -> bool:
+        """Whether a line belongs to a session only if it names it."""
+        return self.session and (bool(self.source_fields) or self.source_regex is not None)
+
+    @property
+    def max_future_us(self) -> int:
+        """`max_future_s` in microseconds."""
+        return int(self.max_future_s * MICROSECONDS)
+
+
+def compiled(name: str, expression: str | None) -> re.Pattern[bytes] | None:
+    """The regular expression of the setting `name`, for bytes.
+
+    Raises:
+        BadSetup: it is not one.
+    """
+    if expression is None:
+        return None
+    try:
+        return re.compile(expression.encode())
+    except re.error as error:
+        raise BadSetup(f"{name} = {expression!r} is no regular expression: {error}") from error

@@ -1,0 +1,65 @@
+"""Fields of JSON objects by name, dotted or nested. Pure but for a bounded memory of the shapes seen."""
+
+from collections.abc import Iterable, Iterator
+
+Getter = tuple[str, str]  # key at the top, dotted rest within its value (empty: the value itself)
+
+MOST_DEPTH = 8  # objects within objects
+
+
+def getters(names: Iterable[str], keys: Iterable[str]) -> list[Getter]:
+    """The ways in which an object with these keys can have the fields, in the order of the names."""
+    present = frozenset(keys)
+    return [(key, rest) for name in names for key, rest in splits(name) if key in present]
+
+
+def splits(name: str) -> Iterator[Getter]:
+    """Every split of a dotted name into a key and the rest, the whole name first."""
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        yield ".".join(parts[:cut]), ".".join(parts[cut:])
+
+
+def value_at(value: object, rest: str) -> object:
+    """The value under a dotted name within `value`; None where there is none."""
+    if not rest:
+        return value
+    if isinstance(value, dict):
+        for key, further in splits(rest):
+            if key in value:
+                found = value_at(value[key], further)
+                if found is not None:
+                    return found
+    return None
+
+
+def scalar_text(value: object) -> str | None:
+    """A scalar as text: strings as they are, true and false in lower case; None for all else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else None
+
+
+def scalars(value: object, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """The scalars within `value` with their dotted names; lists are left out."""
+    if isinstance(value, dict) and depth < MOST_DEPTH:
+        for key, inner in value.items():
+            yield from scalars(inner, f"{name}.{key}" if name else str(key), depth + 1)
+    else:
+        text = scalar_text(value)
+        if text is not None:
+            yield name, text
+
+
+def key_values(fields: Iterable[tuple[str, str]]) -> str:
+    """The fields as `key=value …` in the order of their names, quoted where a value holds a blank."""
+    return " ".join(f"{name}={_quoted(text)}" for name, text in sorted(fields))
+
+
+def _quoted(text: str) -> str:
+    if text and not any(character in text for character in ' "=\n\t'):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -1,0 +1,73 @@
+"""Plain text: the learnt header of a line, worked out once a shape and remembered. Pure.
+
+Two lines of one shape have one header, so the memory of shapes is bounded and changes no output.
+"""
+
+from datetime import UTC, tzinfo
+
+import msgspec
+
+from detector.stages.entry import level_name
+from detector.stages.header import Cut, Headers
+from detector.stages.shape import LONGEST_LINE, LONGEST_REMEMBERED, REMEMBERED, SHAPE
+from detector.stages.timestamp import PATTERNS, Clock
+
+Span = tuple[int, int]
+
+
+class Heading(msgspec.Struct, frozen=True, gc=False):
+    """Where the parts of a header lie in every line of one shape."""
+
+    kind: str  # of the time stamp; empty where there is none
+    start: int  # of the time stamp
+    end: int
+    level: str
+    message: int  # where it starts; 0 where the line has no header
+    host: Span
+    tag: Span
+
+
+class PlainReader:
+    """Cuts headers and reads times; holds the shapes and seconds it has seen."""
+
+    def __init__(self, headers: Headers, zone: tzinfo = UTC) -> None:
+        """`zone` is that of the times that name none."""
+        self._headers = headers
+        self._shapes: dict[bytes, Heading] = {}
+        self._clock = Clock(zone)
+
+    def heading(self, line: bytes) -> Heading:
+        """The header of a line."""
+        shape = line[:LONGEST_LINE].translate(SHAPE)
+        return self._shapes.get(shape) or self._remember(shape)
+
+    def time_us(self, heading: Heading, line: bytes, reference_us: int | None) -> int | None:
+        """The time that the header says, near to the reference where it leaves out its year or date."""
+        if not heading.kind:
+            return None
+        return self._clock.read(heading.kind, line[heading.start : heading.end], reference_us)
+
+    def stamp(self, text: str, reference_us: int | None) -> int | None:
+        """The time written in a field, by the first kind of time stamp that it is."""
+        written = text.strip().encode("utf-8", "replace")
+        for kind in PATTERNS:
+            time_us = self._clock.read(kind, written, reference_us)
+            if time_us is not None:
+                return time_us
+        return None
+
+    def _remember(self, shape: bytes) -> Heading:
+        heading = _heading(shape, self._headers.cut(shape))
+        if len(shape) <= LONGEST_REMEMBERED:
+            if len(self._shapes) >= REMEMBERED:
+                self._shapes.clear()
+            self._shapes[shape] = heading
+        return heading
+
+
+def _heading(shape: bytes, cut: Cut) -> Heading:
+    start, end = cut.time
+    # klog writes the level as the first letter of the time stamp.
+    level = shape[start : start + 1] if cut.kind == "klog" else shape[slice(*cut.level)]
+    message = cut.message if cut.message < len(shape) else 0
+    return Heading(cut.kind, start, end, level_name(level.decode("latin-1")), message, cut.host, cut.tag)

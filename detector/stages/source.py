@@ -1,0 +1,47 @@
+"""Which source a line belongs to: a regular expression, fields, or what its envelope offers. Pure.
+
+With sessions a line that names none has no source (""), and is left out of scoring; otherwise it belongs to
+what its envelope names, and in the end to its origin.
+"""
+
+import re
+
+SOURCE_CHARACTERS = 200  # longest name of a source
+SEARCHED_BYTES = 8_192  # of a line, for the regular expression
+
+# What an object offers, best first; the parts of one choice are joined with "/", and its first must be there.
+# A part is a list of names for the same thing.
+DEFAULT_SOURCES: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (("service.name", "resource.service.name"), ("host.name", "host.hostname", "_HOSTNAME")),
+    (("kubernetes.namespace_name", "kubernetes.namespace"), ("kubernetes.pod_name", "kubernetes.pod.name")),
+    (("kubernetes.pod_name", "kubernetes.pod.name"),),
+    (("_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER"), ("_HOSTNAME",)),
+    (("container_name", "container.name", "container_id", "container.id"),),
+    (("appname", "app_name"), ("hostname", "host", "host.name")),
+    (("host.name", "host.hostname", "hostname", "host", "_HOSTNAME"),),
+)
+
+
+def found(pattern: re.Pattern[bytes], text: bytes) -> str:
+    """Group 1 of the first match, else the whole match; empty without one."""
+    match = pattern.search(text, 0, SEARCHED_BYTES)
+    if match is None:
+        return ""
+    return clean(
+        (match[1] if pattern.groups and match[1] is not None else match[0]).decode("utf-8", "replace")
+    )
+
+
+def joined(parts: list[str]) -> str:
+    """A source's name of its parts; those that are empty are left out."""
+    return clean("/".join(part for part in parts if part))
+
+
+def clean(name: str) -> str:
+    """The name with a bound, and nothing in it that a terminal or a key would trip over."""
+    name = name[:SOURCE_CHARACTERS]
+    if name.isprintable():
+        return name
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name
+    )
