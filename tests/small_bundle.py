@@ -1,0 +1,139 @@
+"""A bundle with a small untrained model, for tests of what does not depend on what was learnt."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from onnx import TensorProto, helper
+
+from detector.bundle import (
+    SLOTS,
+    Bundle,
+    Calibration,
+    InputSettings,
+    Manifest,
+    SessionCalibration,
+    StreamCalibration,
+    Tail,
+    load,
+    write,
+)
+from detector.stages.alerts import Naming
+from detector.stages.policy import Explain, Policy
+from training.export import export_step
+from training.graph import Graph
+from training.model import ModelShape, build
+from training.settings import Cell
+
+TEMPLATES = 12
+SECOND = 1_000_000
+
+
+def tail(start: float, scale: float) -> Tail:
+    """A tail whose last tenth lies above `start`."""
+    return Tail(start=start, scale=scale, share=0.1, quantiles=[0.0, start])
+
+
+def session_calibration() -> SessionCalibration:
+    """Calibration under which about every third random session is an alert."""
+    rng = np.random.default_rng(3)
+    return SessionCalibration(
+        slots=[0, 0, *range(TEMPLATES)],
+        idf=[1.0] * SLOTS,
+        prototypes=rng.dirichlet(np.ones(SLOTS), 4).tolist(),
+        unknown_cost=4.0,
+        order=tail(0.5, 0.5),
+        density=tail(200.0, 20.0),
+        density_max=tail(4.0, 1.0),
+        distance=tail(0.9, 0.05),
+        event=tail(3.7, 0.1),
+        end=tail(3.7, 0.1),
+        total=tail(4.0, 0.5),
+        totals=[],
+        sessions=100,
+    )
+
+
+def stream_calibration() -> StreamCalibration:
+    """Calibration under which random events raise an alert every few dozen."""
+    return StreamCalibration(
+        counts=[0.0, 0.0, *(float(i + 1) for i in range(TEMPLATES))],
+        rarity_mean=1.5,
+        peaks=tail(2.0, 1.0),
+        excursions=100,
+        events=1000,
+        silence_factor=3.0,
+    )
+
+
+def ending_graph() -> bytes:
+    """A count density in form only: weighted counts, summed and at most."""
+    graph = Graph()
+    graph.constant("weights", np.linspace(0.1, 2.0, SLOTS, dtype=np.float32))
+    graph.integers("slots", 1)
+    graph.add("Mul", ["counts", "weights"], "weighted")
+    graph.add("ReduceSum", ["weighted", "slots"], "c", keepdims=0)
+    graph.add("ReduceMax", ["weighted"], "c_max", axes=[1], keepdims=0)
+    describe = helper.make_tensor_value_info
+    return graph.to_bytes(
+        "ending",
+        [describe("counts", TensorProto.FLOAT, ["B", SLOTS])],
+        [describe(name, TensorProto.FLOAT, ["B"]) for name in ("c", "c_max")],
+    )
+
+
+def small_bundle(path: Path, *, session: bool, cell: Cell = "gru") -> Bundle:
+    """Write and load a bundle of random weights drawn from seed 0."""
+    calibration = Calibration(
+        budget=1.0,
+        days=1.0,
+        hold_bits=4.3,
+        worst_bits=3.9,
+        surprise=tail(4.0, 0.3),
+        new_templates=0,
+        new_template_alerts=True,
+        session=session_calibration() if session else None,
+        stream=None if session else stream_calibration(),
+    )
+    manifest = Manifest(
+        schema_version=1,
+        created="2026-01-01T00:00:00Z",
+        versions={},
+        data={},
+        model={"cell": cell},
+        input=InputSettings(parser="exact", session=session),
+        files={},
+    )
+    files = {
+        "model.onnx": export_step(build(ModelShape(TEMPLATES + 2, cell, hidden=16, embedding=8), 0)),
+        "templates.json": b"{}",
+        "calibration.json": msgspec.json.encode(calibration),
+    }
+    if session:
+        files["ending.onnx"] = ending_graph()
+    write(path, manifest, files)
+    return load(path)
+
+
+def policy(bundle: Bundle, *, threshold: float = 4.0, event_threshold: float = 2.0) -> Policy:
+    """A policy with short times, so that everything happens within a short test."""
+    stream = bundle.calibration.stream
+    return Policy(
+        calibration=bundle.calibration,
+        session=bundle.calibration.session is not None,
+        threshold=threshold,
+        event_threshold=event_threshold,
+        prior_total=sum(stream.counts) if stream is not None else 0.0,
+        idle_us=30 * SECOND if bundle.calibration.session is not None else 3000 * SECOND,
+        lateness_us=2 * SECOND,
+        resolve_us=60 * SECOND,
+        quiet_us=10 * SECOND,
+        naming=Naming(bundle=bundle.id, after_lines=3, replay=lambda source: f"tailrace replay {source}"),
+    )
+
+
+EXPLAIN = Explain(
+    template=lambda token: (f"id{token}", f"template {token}"),
+    parameters=lambda message, token: [message.decode(), str(token)],
+    pattern=lambda message: message.decode(),
+)

@@ -1,0 +1,250 @@
+"""The core gives the same outcome however its input is cut, and holds what it promises of alerts."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from detector.bundle import Bundle
+from detector.pipeline import Advance, Batch, advance
+from detector.records import Alert, ClosedSource, Line, Revision
+from detector.stages import closing
+from detector.stages.policy import Policy
+from detector.stages.state import SourceState, decode, encode
+from tests.small_bundle import EXPLAIN, SECOND, TEMPLATES, policy, small_bundle
+
+Event = tuple[int, int, int, bool]  # source, token, seconds since the one before, continuation
+
+EVENTS = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.integers(0, TEMPLATES).map(lambda i: 0 if i == TEMPLATES else i + 2),
+        st.sampled_from([0, 0, 0, 1, 1, 2, 5, 25, 40, 100]),
+        st.sampled_from([False] * 7 + [True]),
+    ),
+    min_size=1,
+    max_size=120,
+)
+CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=12)
+
+
+@pytest.fixture(scope="module", params=["gru", "lstm", "rnn"])
+def bundles(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Bundle]:
+    """One bundle for sessions and one for long-lived sources, for each kind of cell."""
+    return {
+        session: small_bundle(tmp_path_factory.mktemp("bundle"), session=session, cell=request.param)
+        for session in (False, True)
+    }
+
+
+class Shard:
+    """A shell in memory: states go through their codec between batches, as they would through a store."""
+
+    def __init__(self, bundle: Bundle, rules: Policy) -> None:
+        """Start with nothing."""
+        self.bundle, self.rules = bundle, rules
+        self.states: dict[str, bytes] = {}
+        self.due: dict[str, int] = {}
+        self.revisions: list[Revision] = []
+        self.closed: list[ClosedSource] = []
+
+    def run(self, batch: Batch) -> Advance:
+        """Advance by one batch and keep its effects."""
+        wanted = {line.source for line in batch.lines}
+        clock = batch.clock_us or 0
+        wanted |= {source for source, due in self.due.items() if due < clock}
+        states = {s: decode(self.states[s], self.bundle.id) for s in wanted if s in self.states}
+        done = advance(states, batch, self.bundle, self.rules, EXPLAIN)
+        for source, state in done.states.items():
+            self._keep(source, state, done.due_us.get(source))
+        self.revisions += done.revisions
+        self.closed += done.closed
+        return done
+
+    def _keep(self, source: str, state: SourceState | None, due: int | None) -> None:
+        self.states.pop(source, None)
+        self.due.pop(source, None)
+        if state is not None:
+            self.states[source] = encode(state, self.bundle.id)
+            if due is not None:
+                self.due[source] = due
+
+    def summary(self) -> dict[str, Any]:
+        """What must not depend on cuts: states, every alert's revisions, the closed sources."""
+        return {
+            "states": dict(sorted(self.states.items())),
+            "revisions": sorted((r.alert_id, r.revision, r.payload) for r in self.revisions),
+            "closed": sorted(msgspec.json.encode(c) for c in self.closed),
+        }
+
+
+def lines_of(events: list[Event]) -> tuple[list[Line], list[int], list[int]]:
+    """Lines, tokens and the clock before each line, of events in the order of arrival."""
+    lines, tokens, clocks = [], [], []
+    now, clock = 1_700_000_000 * SECOND, 0
+    for offset, (source, token, wait, continuation) in enumerate(events):
+        now += wait * SECOND
+        text = f"line {offset} token {token}".encode()
+        lines.append(Line("app.log", offset, -1, f"s{source}", now, "INFO", text, text, continuation))
+        tokens.append(token)
+        clocks.append(clock)
+        clock = now
+    return lines, tokens, clocks
+
+
+def batches(events: list[Event], sizes: Iterator[int]) -> Iterator[Batch]:
+    """The events cut into batches of the given sizes."""
+    lines, tokens, clocks = lines_of(events)
+    start = 0
+    while start < len(lines):
+        stop = start + next(sizes)
+        clock = (lines[stop - 1] if stop <= len(lines) else lines[-1]).time_us
+        yield Batch(lines[start:stop], tokens[start:stop], clocks[start:stop], clock)
+        start = stop
+
+
+def cycle(cuts: list[int]) -> Iterator[int]:
+    """The sizes over and over."""
+    while True:
+        yield from cuts
+
+
+@pytest.mark.parametrize("session", [False, True])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=EVENTS, cuts=CUTS)
+def test_any_cut_into_batches_gives_the_same_outcome(
+    bundles: dict[bool, Bundle], session: bool, events: list[Event], cuts: list[int]
+) -> None:
+    """States to the bit, alerts with their revisions and closed sources do not depend on batches."""
+    bundle = bundles[session]
+    whole, cut = Shard(bundle, policy(bundle)), Shard(bundle, policy(bundle))
+    for batch in batches(events, cycle([len(events)])):
+        whole.run(batch)
+    for batch in batches(events, cycle(cuts)):
+        cut.run(batch)
+    assert cut.summary() == whole.summary()
+
+
+def steady(count: int, token: Callable[[int], int], wait: int = 1) -> list[Event]:
+    """A source that says the same things in turn."""
+    return [(0, token(i), wait, False) for i in range(count)]
+
+
+def decoded(revisions: list[Revision]) -> list[Alert]:
+    """The alerts as a receiver reads them."""
+    return [msgspec.json.decode(revision.payload, type=Alert) for revision in revisions]
+
+
+def run_whole(bundle: Bundle, rules: Policy, events: list[Event]) -> Shard:
+    """Everything in one batch."""
+    shard = Shard(bundle, rules)
+    for batch in batches(events, cycle([len(events)])):
+        shard.run(batch)
+    return shard
+
+
+def test_an_unknown_line_opens_one_alert_for_its_pattern(bundles: dict[bool, Bundle]) -> None:
+    """The same unknown text again grows the alert; it opens no second one."""
+    bundle = bundles[False]
+    rules = policy(bundle, threshold=1e9)
+    events = [*steady(40, lambda i: i % 4 + 2), (0, 0, 1, False), *steady(5, lambda i: i % 4 + 2)]
+    shard = run_whole(bundle, rules, events)
+    alerts = decoded(shard.revisions)
+    assert [(a.rule, a.revision, a.status) for a in alerts] == [
+        ("new-template", 1, "firing"),
+        ("new-template", 2, "firing"),
+    ]
+    assert alerts[0].lines[-1].role == "event"
+    assert [line.role for line in alerts[1].lines] == ["before"] * 8 + ["event"] + ["after"] * 3
+    assert alerts[1].template is not None
+    assert alerts[1].template.first_seen
+
+
+def test_an_alert_resolves_after_quiet_in_event_time(bundles: dict[bool, Bundle]) -> None:
+    """Nobody has to wait for wall time: a tick of the clock past the quiet time resolves it."""
+    bundle = bundles[False]
+    shard = run_whole(bundle, policy(bundle, threshold=1e9), [(0, 0, 1, False)])
+    opened = 1_700_000_001 * SECOND
+    shard.run(Batch([], [], [], opened + 62 * SECOND))
+    assert len(shard.revisions) == 1
+    shard.run(Batch([], [], [], opened + 63 * SECOND))
+    last = decoded(shard.revisions)[-1]
+    assert (last.status, last.resolved_at) == ("resolved", "2023-11-14T22:14:21Z")
+
+
+def test_silence_is_said_by_a_tick_and_by_the_next_line_alike(bundles: dict[bool, Bundle]) -> None:
+    """The alert has the same id and content, whichever notices it."""
+    bundle = bundles[False]
+    rules = policy(bundle, threshold=1e9)
+    talk = steady(250, lambda i: i % 4 + 2)
+    by_tick, by_line = run_whole(bundle, rules, talk), run_whole(bundle, rules, [*talk, (0, 3, 50, False)])
+    by_tick.run(Batch([], [], [], 1_700_000_250 * SECOND + 20 * SECOND))
+    assert by_tick.revisions[0] == by_line.revisions[0]
+    first = decoded(by_line.revisions)[0]
+    assert (first.rule, first.position) == ("silence", "249")
+    assert decoded(by_line.revisions)[-1].status == "resolved"
+
+
+def test_a_session_ends_after_its_idle_time_and_is_judged(bundles: dict[bool, Bundle]) -> None:
+    """A closed session leaves a row with its score, and nothing in the store once its alerts are over."""
+    bundle = bundles[True]
+    shard = run_whole(bundle, policy(bundle, threshold=1e9, event_threshold=1e9), steady(6, lambda i: i + 2))
+    assert not shard.closed
+    shard.run(Batch([], [], [], 1_700_000_006 * SECOND + 33 * SECOND))
+    [closed] = shard.closed
+    assert (closed.source, closed.events, closed.unknown, closed.anomalous) == ("s0", 6, 0, False)
+    assert closed.end_surprise_bits is not None
+    assert shard.states == {}
+
+
+def test_an_anomalous_session_alerts_at_its_end_and_resolves_later(bundles: dict[bool, Bundle]) -> None:
+    """The source is kept as a tombstone until its alert is resolved, then it is gone."""
+    bundle = bundles[True]
+    shard = run_whole(bundle, policy(bundle, threshold=-1.0, event_threshold=1e9), steady(6, lambda i: i + 2))
+    end = 1_700_000_006 * SECOND
+    shard.run(Batch([], [], [], end + 33 * SECOND))
+    assert [a.status for a in decoded(shard.revisions)] == ["firing"]
+    assert shard.closed[0].anomalous
+    assert len(shard.states["s0"]) < 3000
+    shard.run(Batch([], [], [], end + 63 * SECOND))
+    assert [a.status for a in decoded(shard.revisions)] == ["firing", "resolved"]
+    assert shard.states == {}
+
+
+def test_state_stays_bounded_over_a_long_stream(bundles: dict[bool, Bundle]) -> None:
+    """The size of a state does not follow the length of its stream."""
+    bundle = bundles[False]
+    shard = Shard(bundle, policy(bundle, threshold=1e9))
+    sizes = []
+    for batch in batches(steady(6000, lambda i: (i * 7) % TEMPLATES + 2), cycle([1000])):
+        shard.run(batch)
+        sizes.append(len(shard.states["s0"]))
+    assert max(sizes) - min(sizes) < 100
+    assert closing.due_us(decode(shard.states["s0"], bundle.id), shard.rules) is not None
+
+
+def test_closing_everything_leaves_no_state(bundles: dict[bool, Bundle]) -> None:
+    """A replay that has read all closes every source and resolves every alert."""
+    for session in (False, True):
+        bundle = bundles[session]
+        shard = run_whole(bundle, policy(bundle, threshold=0.5), steady(60, lambda i: i * i % 11 + 2))
+        shard.due = dict.fromkeys(shard.states, 0)
+        shard.run(Batch([], [], [], 1_700_000_060 * SECOND, close_all=True))
+        assert shard.states == {}
+        last = {alert.alert_id: alert.status for alert in decoded(shard.revisions)}
+        assert set(last.values()) <= {"resolved"}
+
+
+def test_a_state_survives_its_codec(bundles: dict[bool, Bundle], tmp_path: Path) -> None:
+    """Encoding is exact, and a state of another bundle is refused."""
+    bundle = bundles[True]
+    shard = run_whole(bundle, policy(bundle, threshold=1e9), steady(20, lambda i: i % 12 + 2))
+    data = shard.states["s0"]
+    assert encode(decode(data, bundle.id), bundle.id) == data
+    with pytest.raises(Exception, match="belongs to bundle"):
+        decode(data, "other")
+    assert tmp_path.exists()
