@@ -1,0 +1,76 @@
+"""Which files an INPUT argument means. Lists folders; opens nothing."""
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+
+from detector.errors import Unreadable
+
+STDIN = "-"
+
+
+def find(inputs: Sequence[str]) -> list[str]:
+    """Every file that the arguments name, once, sorted; `-` stays as it is.
+
+    Raises:
+        Unreadable: an argument names nothing that can be read.
+    """
+    found = {path for argument in inputs for path in _named(argument)}
+    return sorted(found)
+
+
+def listed(argument: str) -> Iterable[str]:
+    """The files that one argument means at this moment; none is no error here."""
+    if argument == STDIN or os.path.isfile(argument):  # noqa: PTH113  # asked on every poll: Path costs 5x
+        return [argument]
+    if os.path.isdir(argument):  # noqa: PTH112  # the same
+        return _below(argument)
+    if glob.has_magic(argument):
+        matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  # keeps the path as it was typed
+        return [path for path in matches if os.path.isfile(path)]  # noqa: PTH113  # the same
+    return []
+
+
+def _named(argument: str) -> list[str]:
+    if argument == STDIN:
+        return [argument]
+    is_one = os.path.exists(argument) and not os.path.isdir(argument)  # noqa: PTH110, PTH112  # or a pipe
+    files = [argument] if is_one else list(listed(argument))
+    if not files:
+        raise Unreadable(_nothing(argument))
+    for path in files:
+        _check(path)
+    return files
+
+
+def _check(path: str) -> None:
+    if not os.access(path, os.R_OK):
+        raise Unreadable(f"{path}: permission denied; let this user read it, or leave it out.")
+    if not is_text(path):
+        raise Unreadable(f"{path!r}: its name is not UTF-8; rename it, or leave it out.")
+
+
+def is_text(path: str) -> bool:
+    """Whether the name can be written into results (it stands in every position)."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
+
+
+def _nothing(argument: str) -> str:
+    if os.path.isdir(argument):  # noqa: PTH112  # the same
+        return f"{argument}: this folder holds no files; name one that does."
+    if glob.has_magic(argument):
+        return f"{argument}: no file matches; check the pattern, and quote it for the shell."
+    return f"{argument}: no such file or folder; check the path."
+
+
+def _below(folder: str) -> Iterable[str]:
+    """Files below a folder, sorted; names that begin with a dot are not looked at."""
+    for where, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (os.path.join(where, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118
+        yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113  # the same
+
+
+def _refuse(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise Unreadable(f"{error.filename}: permission denied; let this user list it.") from error
