@@ -1,0 +1,178 @@
+"""Split a raw line into time, level, host, tag and message by headers learnt before. No I/O.
+
+A header is a list of columns; each compiles to a piece of one anchored pattern without nested
+repeats, so a line costs time in proportion to its length.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from detector.errors import BadSetup
+from detector.stages.shape import shape_of
+from detector.stages.timestamp import PATTERNS as TIMES
+
+LEVELS: Final = (
+    b"TRACE DEBUG INFO INFORMATION NOTICE WARN WARNING ERR ERROR CRIT CRITICAL ALERT EMERG EMERGENCY FATAL "
+    b"SEVERE FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE"
+).split()
+LEVEL: Final = (
+    b"(?:"
+    + b"|".join(
+        sorted(
+            {form for name in LEVELS for form in (name, name.title(), name.lower())}, key=len, reverse=True
+        )
+    )
+    + b"|[VDIWEFC])"
+)
+SPACED_TAG: Final = rb"[A-Za-z][\w.-]{0,40}(?: [\w.-]{1,40}){1,2}(?=\[)"
+TAG: Final = rb"(?:[A-Za-z_/(<](?:[^\s:\[\]\"=,;]|::){0,100}|" + SPACED_TAG + b")"
+BRACKETS: Final = (
+    rb"(?:\[[^\[\]]{0,300}(?:\[[^\[\]]{0,300}\][^\[\]]{0,300}){0,8}\]|\([^()]{0,300}\)|\{[^{}]{0,300}\})"
+)
+
+PIECES: Final[Mapping[str, bytes]] = {
+    "level": rb"[\[(<]?(?:[\w-]{1,40}:)?(" + LEVEL + rb")[\])>]?[:,]?",
+    "integer": rb"-?\d{1,20}[:,]?",
+    "separator": rb"(?:-{1,3}|\||::?|>)",
+    "brackets": BRACKETS + rb":?",
+    "tag": rb"(" + TAG + rb")(?:\[[\w.#/:-]{1,40}\])?:",
+    "word": rb"[^\s|]\S{0,300}",
+    "host": rb"([^\s|]\S{0,300})",
+    "cell": rb"[^|]{0,300}",
+    "priority": rb"<\d{1,3}>(?:\d (?=\S))?",
+    "until-dash": rb"\S.{0,120}? -(?= |$)",
+}
+GAP: Final = rb"(?: +|$)"
+NAMED: Final = ("time", "level", "host", "tag")
+MOST_COLUMNS: Final = 20
+
+
+class Cut(msgspec.Struct, frozen=True, gc=False):
+    """Where a line's parts lie, in bytes; (0, 0) is a part that the line does not have."""
+
+    kind: str  # of the time stamp; empty where there is none
+    time: tuple[int, int]
+    level: tuple[int, int]
+    host: tuple[int, int]
+    tag: tuple[int, int]
+    message: int  # where the message begins; it reaches to the end of the line
+
+
+NOTHING: Final = Cut("", (0, 0), (0, 0), (0, 0), (0, 0), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One piece of a header: `time`, or a name of PIECES."""
+
+    piece: str
+    kind: str = ""  # of a time stamp
+    chosen: bool = False  # this time stamp is the line's time
+    optional: bool = False
+    piped: bool = False  # ends at a pipe, not at blanks
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What lines of one form begin with."""
+
+    columns: tuple[Column, ...]
+    _pattern: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
+    _groups: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the columns, and note which group of the pattern is which part."""
+        named = [column.piece for column in self.columns if column.piece != "time" or column.chosen]
+        named = [name for name in named if name in NAMED]
+        pattern = re.compile(b" *" + b"".join(map(_source, self.columns)))
+        object.__setattr__(self, "_pattern", pattern)
+        object.__setattr__(self, "_groups", {name: at + 1 for at, name in enumerate(named)})
+
+    def cut(self, shape: bytes) -> Cut | None:
+        """The parts of a shape, or None where it does not begin like this header."""
+        found = self._pattern.match(shape)
+        if found is None:
+            return None
+        spans = found.regs
+        groups = self._groups
+        kind = next((column.kind for column in self.columns if column.chosen), "")
+        time, level, host, tag = (
+            _present(spans[groups[name]]) if name in groups else (0, 0)
+            for name in ("time", "level", "host", "tag")
+        )
+        return Cut(kind, time, level, host, tag, found.end())
+
+
+def _present(span: tuple[int, int]) -> tuple[int, int]:
+    return span if span[0] >= 0 else (0, 0)
+
+
+def _source(column: Column) -> bytes:
+    """A column as a piece of pattern; only the chosen time and the named parts are groups."""
+    if column.piece == "time":
+        inside = re.sub(rb"\?P<\w+>", b"?:", TIMES[column.kind])
+        inside = b"(" + inside + b")" if column.chosen else inside
+        source = rb"[\[(]?" + inside + rb"[\])]?[,:;]?(?=[ |]|$)"
+    else:
+        source = PIECES[column.piece]
+    end = rb" *\| *" if column.piped else b"" if column.piece == "priority" else GAP
+    source += end
+    return b"(?:" + source + b")?" if column.optional else source
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """The headers of a stream, the most frequent first."""
+
+    headers: tuple[Header, ...] = ()
+
+    def split(self, line: bytes) -> Cut:
+        """The parts of a line; a line that begins like none of the headers is all message."""
+        return self.cut(shape_of(line))
+
+    def cut(self, shape: bytes) -> Cut:
+        """`split` for a shape."""
+        for header in self.headers:
+            found = header.cut(shape)
+            if found is not None:
+                return found
+        return NOTHING
+
+
+def to_json(headers: Headers) -> list[object]:
+    """The headers as plain lists and dicts, for templates.json."""
+    return [[_plain(column) for column in header.columns] for header in headers.headers]
+
+
+def from_json(data: object) -> Headers:
+    """The headers from what `to_json` gave; raises BadSetup that names the key at fault."""
+    if not isinstance(data, list):
+        raise BadSetup("headers: expected a list; fit the bundle again")
+    return Headers(tuple(Header(_columns(columns, f"headers[{at}]")) for at, columns in enumerate(data)))
+
+
+def _plain(column: Column) -> dict[str, object]:
+    plain = {"piece": column.piece, "kind": column.kind}
+    plain |= {name: True for name in ("chosen", "optional", "piped") if getattr(column, name)}
+    return {name: value for name, value in plain.items() if value}
+
+
+def _columns(data: object, key: str) -> tuple[Column, ...]:
+    if not isinstance(data, Sequence) or not 0 < len(data) <= MOST_COLUMNS:
+        raise BadSetup(f"{key}: expected a list of 1 to {MOST_COLUMNS} columns; fit the bundle again")
+    return tuple(_column(column, f"{key}[{at}]") for at, column in enumerate(data))
+
+
+def _column(data: object, key: str) -> Column:
+    try:
+        column = msgspec.convert(data, Column)
+    except msgspec.ValidationError as error:
+        raise BadSetup(f"{key}: {error}; fit the bundle again") from error
+    known = column.kind in TIMES if column.piece == "time" else column.piece in PIECES and not column.kind
+    if not known:
+        raise BadSetup(f"{key}: unknown column {column.piece!r} {column.kind!r}; fit the bundle again")
+    return column

@@ -1,0 +1,126 @@
+"""Mask the variable parts of a message, token by token. No I/O; everything here reads shapes.
+
+A masked token may hold blanks: `uid=0` becomes `uid= <*>`, so that the value is a word of its own.
+"""
+
+import re
+from typing import Final
+
+WILD: Final = b"<*>"
+LONGEST_TOKEN: Final = 160  # bytes; longer tokens are data
+LONGEST_PATTERN: Final = 300  # characters of a pattern as shown
+REMEMBERED_TOKENS: Final = 100_000  # before the memory starts anew
+
+_OPENING, _CLOSING = b"([{<\"'`", b")]}>\"'`,;:.!?"
+# Words without anything that a mask could hold on to; most tokens of most logs.
+_PLAIN = re.compile(rb"[^0/\\@=.:\x80-\xff]*[.:]?[\"')\],;]*")
+_HEX_FOLD = bytes.maketrans(b"abcdefABCDEF", b"0" * 12)
+_WHOLE_HEX = re.compile(rb"[^A-Za-z0]*(?:0{8}-0{4}-0{4}-0{4}-0{12}|0{32}|0{40}|0{64})[^A-Za-z0]*")
+_HEX_RUN = re.compile(rb"0{8}[0-]*")
+_WHOLE = re.compile(
+    rb"""[a-zA-Z][\w+.-]{0,20}://\S+            # URL
+    |(?:~|\.{1,2})?/\S+                         # path
+    |[A-Za-z]:\\\S+
+    |[\w.$~-]+(?:/[\w.$~-]+){2,}/?
+    |[\w$~-]+/[\w-]+\.[A-Za-z]\w{0,4}
+    |(?=\S*0)(?:[0A-Fa-f]{0,4}:){2,7}[0A-Fa-f]{0,4}(?:%\w+)?  # IPv6
+    |(?:[0A-Fa-f]{2}[:-]){5}[0A-Fa-f]{2}        # MAC
+    |[\w.+=-]+@[\w-]+(?:\.[\w-]+)+              # mail
+    |(?!(?:com|org|net|edu|gov|java|javax|io)\.)(?:[\w-]+\.)+(?:com|net|org|edu|gov|mil|info|biz|arpa)(?::0+)?
+    |(?!(?:com|org|net|edu|gov|java|javax|io)\.)(?:[\w-]+\.){2,}[a-z]{2}(?::0+)?
+    """,
+    re.VERBOSE,
+)
+_INSIDE = re.compile(
+    rb"""[0A-Fa-f]{8}-[0A-Fa-f]{4}-[0A-Fa-f]{4}-[0A-Fa-f]{4}-[0A-Fa-f]{12}
+    |0[xX][0A-Fa-f]+
+    |(?<![A-Za-z0])(?=[A-Fa-f]*0)[0A-Fa-f]{6,}(?![A-Za-z0])
+    |(?<![A-Za-z0])[A-Za-z]*(?:0+[A-Za-z]+){2,}0*(?![A-Za-z0])
+    |(?:(?<![A-Za-z0])[-+])?0+(?:[.:,]0+)*(?:[eE][-+]?0+)?(?:(?:[KMGTP]i?[Bb]?|[mun]?s|min|[bBhd])(?![A-Za-z0]))?
+    """,
+    re.VERBOSE,
+)
+_CHAIN = re.compile(rb"<\*>(?:[-/:.,]<\*>)+")
+_PAIRS = re.compile(rb"(?<=[,;&])(?=[A-Za-z]\w*=)|(?<=[\w\])]=)(?=[^=\s])")
+_DOTS = re.compile(rb"\.{4,}")
+
+
+def mask_token(token: bytes) -> bytes:
+    """The constant part of one token of a shape, `<*>` where it varies."""
+    if token.isalpha() or _PLAIN.fullmatch(token):
+        return b"(<*>)" if token == b"()" else token
+    if len(token) > LONGEST_TOKEN or not token.strip(b"0"):
+        return WILD
+    if not token.isascii():
+        token = _clean(token)
+    if b"...." in token and token.strip(b"."):
+        return b" ".join(mask_token(part) for part in _DOTS.sub(b" .... ", token).split())
+    core = token.strip(_OPENING + _CLOSING)
+    if not core:
+        return token
+    begin = token.index(core)
+    return token[:begin] + _mask_core(core) + token[begin + len(core) :]
+
+
+def _mask_core(core: bytes) -> bytes:
+    if _WHOLE.fullmatch(core):
+        return WILD
+    if b"=" in core:
+        parts = _PAIRS.sub(b" ", core).split()
+        if len(parts) > 1:
+            return b" ".join(map(mask_token, parts))
+    return _CHAIN.sub(WILD, _INSIDE.sub(WILD, core))
+
+
+def _clean(token: bytes) -> bytes:
+    """Valid UTF-8 without blanks of other alphabets, so that patterns can be shown and split."""
+    text = token.decode("utf-8", "replace")
+    return "".join("_" if letter.isspace() else letter for letter in text).encode()
+
+
+class MaskMemory(dict[bytes, bytes]):
+    """Masked tokens by token, worked out when first asked for."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self._hex: dict[bytes, bytes] = {}
+
+    def __missing__(self, token: bytes) -> bytes:
+        """Mask a token that is not remembered."""
+        # Identifiers of hex digits never repeat; their form with a-f as digits does.
+        if len(token) >= 32 and _HEX_RUN.search(folded := token.translate(_HEX_FOLD)):  # noqa: PLR2004
+            masked = self._hex.get(folded)
+            if masked is None and _WHOLE_HEX.fullmatch(folded):
+                masked = self._hex[folded] = mask_token(token)
+            if masked is not None:
+                return masked
+        if len(self) >= REMEMBERED_TOKENS:
+            self.clear()
+        masked = self[token] = mask_token(token)
+        return masked
+
+
+_DATE = re.compile(
+    rb"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+    rb" <\*> <\*>(?: [A-Z]{3,4})?(?: <\*>)?"
+)
+_UNIT = re.compile(rb"(?<=<\*>) (?:[KMGTP]i?B|B|ms|us|ns|s|sec|secs|min|mins|h|hrs)(?![^\s,;:.)\]])")
+_SEPARATORS: Final = b",;"
+
+
+def settle(masked: bytes) -> bytes:
+    """Fold what the neighbours explain: dates, units after numbers, lists of any length."""
+    if masked.count(WILD) == 0:
+        return masked
+    masked = _UNIT.sub(b"", _DATE.sub(WILD, masked))
+    kept: list[bytes] = []
+    last = b""
+    for token in masked.split():
+        item = token.rstrip(_SEPARATORS)
+        if item == last and WILD in item:
+            kept[-1] = token
+        else:
+            kept.append(token)
+        last = item
+    return b" ".join(kept)
