@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from training.export import EXPECTED, export_step
 from training.graph import open_graph
-from training.model import CELLS, Cell, ModelShape, SequenceModel, build
+from training.model import ModelShape, SequenceModel, build
 from training.parity import check_parity
+from training.settings import CELLS, Cell
 
 SEED = 11
 VOCABULARY = 30

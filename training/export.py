@@ -13,7 +13,8 @@ import torch
 from onnx import TensorProto, helper
 
 from training.graph import Graph
-from training.model import BITS_PER_NAT, Cell, SequenceModel
+from training.model import BITS_PER_NAT, SequenceModel
+from training.settings import Cell
 
 EXPECTED = 5  # tokens of `expected_*`, fewer where the vocabulary is smaller
 

@@ -7,14 +7,13 @@ L layers, S numbers of state a row.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-Cell = Literal["gru", "lstm", "rnn"]
-CELLS: tuple[Cell, ...] = ("gru", "lstm", "rnn")
+from training.settings import Cell
+
 _NETWORKS: dict[Cell, type[nn.GRU | nn.LSTM | nn.RNN]] = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 
 BITS_PER_NAT = 1.0 / math.log(2.0)
