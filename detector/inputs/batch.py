@@ -1,0 +1,68 @@
+"""What one look at the followed files gives. No I/O."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from detector.records import Record
+
+# {"version": 1, "files": {"<origin>#<generation>": {"offset": ..., what the file is known by}}}: plain JSON
+Fence = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Records of one content of one file, in order; a rotation begins a new generation."""
+
+    origin: str
+    generation: int
+    records: list[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Bytes that were seen in a file and went away before they were read."""
+
+    origin: str
+    generation: int
+    lost_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A file that cannot be read for now; it is tried again at every look."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Commit `fence_after` with the results of the parts: a Follower made from it goes on exactly there."""
+
+    parts: list[Part]
+    fence_before: Fence
+    fence_after: Fence
+    at_end: bool  # nothing more can be delivered now
+    losses: list[Loss]
+    troubles: list[Trouble]  # the ones of this moment, not only the new ones
+
+    @property
+    def records(self) -> list[Record]:
+        """All records; those of one origin are in order."""
+        return [record for part in self.parts for record in part.records]
+
+
+def hold_back(fence: Fence, held: Mapping[tuple[str, int], int]) -> Fence:
+    """The fence with what lies behind `{(origin, generation): offset}` still to be read again.
+
+    Later generations of a held origin are read again from their start.
+    """
+    fence = deepcopy(fence)
+    for mark in fence["files"].values():
+        for (origin, generation), offset in held.items():
+            if mark["origin"] == origin and mark["generation"] >= generation:
+                keep = offset if mark["generation"] == generation else 0
+                mark["offset"] = min(mark["offset"], keep)
+    return fence
