@@ -80,7 +80,7 @@ def _title(alert: Alert) -> Text:
     style = _SEVERITIES.get(alert.severity, "bold")
     if alert.status == "resolved":
         style = "bold green"
-    rule = RULES.get(alert.rule, alert.rule)
+    rule = RULES.get(alert.rule, printable(alert.rule))
     word = alert.status if alert.status == "resolved" else alert.severity
     return Text.assemble(
         (f" {printable(word.upper())} ", style), f" {printable(alert.source)}: ", (rule, "bold")

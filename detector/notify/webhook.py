@@ -30,7 +30,10 @@ async def open_webhook(receiver: WebhookReceiver, *, clock: Callable[[], float])
 
 def _session(receiver: WebhookReceiver) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(socket_factory=None if receiver.allow_private else guarded_socket),
+        connector=aiohttp.TCPConnector(
+            socket_factory=None if receiver.allow_private else guarded_socket,
+            force_close=True,  # alerts are rare: a kept connection is mostly one that the server has closed
+        ),
         timeout=aiohttp.ClientTimeout(total=receiver.timeout_s),
         headers={"Content-Type": "application/json", "User-Agent": "tailrace"},
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -46,7 +49,7 @@ async def _post(
     *,
     clock: Callable[[], float],
 ) -> Answer:
-    """Make one attempt; the answer's body stays unread, and a connection that still carries one is closed."""
+    """Make one attempt; the answer's body stays unread."""
     try:
         async with session.post(receiver.url, data=body, headers=headers, allow_redirects=False) as response:
             return judge(response.status, response.headers.get("Retry-After"), now_s=clock())

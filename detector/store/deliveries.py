@@ -99,15 +99,20 @@ class Deliveries:
             )
 
     def resend(self, receiver: str) -> int:
-        """Make dead deliveries wait again and count them; those that a higher revision overtook stay dead."""
+        """Make dead deliveries wait again and count them, except those that a higher revision overtook."""
         with self._transaction() as connection:
-            count = connection.execute(
-                """UPDATE delivery SET state = 'pending', attempts = 0, due_s = 0
-                WHERE receiver = :receiver AND state = 'dead' AND NOT EXISTS (
+            connection.execute(
+                """UPDATE delivery SET state = 'superseded'
+                WHERE receiver = :receiver AND state = 'dead' AND EXISTS (
                     SELECT 1 FROM delivery AS higher WHERE higher.receiver = :receiver
                     AND higher.alert_id = delivery.alert_id AND higher.revision > delivery.revision
-                    AND higher.state <> 'dead')""",
+                    AND (higher.state <> 'dead' OR higher.attempts > 0))""",
                 {"receiver": receiver},
+            )
+            count = connection.execute(
+                """UPDATE delivery SET state = 'pending', attempts = 0, due_s = 0
+                WHERE receiver = ? AND state = 'dead'""",
+                (receiver,),
             ).rowcount
             bound(connection)
         return count

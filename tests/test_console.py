@@ -1,0 +1,110 @@
+"""An alert as people read it; a log line must not be able to draw on their screen."""
+
+import asyncio
+import io
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from detector.notify.console import people, printable, show_alert
+from detector.records import Alert, EvidenceLine
+from detector.store.deliveries import Delivery
+from tests.delivery import SAMPLE, revision
+
+EVIL = "\x1b[2J\x1b]8;;http://evil\x07click\x1b]8;;\x07 \r\n\u202egpj [bold red]x[/] :smile: \x9b31m"
+
+
+def _shown(alert: Alert, *, terminal: bool = False) -> str:
+    stdout = io.StringIO()
+    show_alert(Console(file=stdout, force_terminal=terminal, highlight=False, width=80), alert)
+    return stdout.getvalue()
+
+
+def test_an_alert_shows_everything_a_person_needs() -> None:
+    """What happened, where, when, how sure, what was expected, the lines around it, how to replay it."""
+    assert _shown(SAMPLE).splitlines() == [
+        " ERROR  nova-compute: stopped half-way",
+        "  when      2026-11-21T10:00:00.000000Z   score 12.31, threshold 8.00, surprise 14.2 bits",
+        "  template  Terminating instance <*>  a1b2c3  seen for the first time",
+        "  expected   62.1%  Deleted instance files <*>",
+        "             30.0%  Instance destroyed",
+        "  lines       1200  Instance spawned",
+        "            > 1300  Terminating instance i-17",
+        "              1400  Claim successful",
+        "  alert     5f2b8c0d1e4a7b93   revision 1, firing   bundle b-7d1f",
+        "  replay    tailrace replay nova.log --bundle b",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [("sequence", "unusual sequence"), ("new-template", "new message"), ("silence", "went silent")],
+)
+def test_a_rule_is_said_in_words(rule: str, words: str) -> None:
+    """Nobody has to look a rule's name up."""
+    assert words in _shown(msgspec.structs.replace(SAMPLE, rule=rule))
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """A silence has no template, no surprise and perhaps no time."""
+    alert = msgspec.structs.replace(
+        SAMPLE, template=None, surprise_bits=None, opened_at=None, expected=[], lines=[]
+    )
+    text = _shown(alert)
+    assert "no time stamp" in text
+    for word in ("None", "surprise", "expected", "lines"):
+        assert word not in text
+
+
+def test_only_a_terminal_gets_colour() -> None:
+    """A file or a pipe gets plain text."""
+    assert "\x1b[" not in _shown(SAMPLE)
+    assert "\x1b[" in _shown(SAMPLE, terminal=True)
+
+
+def test_log_text_cannot_command_the_terminal() -> None:
+    """Escapes, line breaks, text direction and markup arrive as the characters they are made of."""
+    alert = msgspec.structs.replace(
+        SAMPLE,
+        source=EVIL,
+        rule=EVIL,
+        severity=EVIL,
+        lines=[EvidenceLine("1", EVIL, "event")],
+        replay=EVIL,
+        alert_id=EVIL,
+    )
+    text = _shown(alert)
+    assert not {"\x1b", "\x07", "\r", "\u202e", "\x9b"} & set(text)
+    assert len(text.splitlines()) == len(_shown(SAMPLE).splitlines()) - 2
+    assert "[bold red]x[/] :smile:" in text
+    assert "\\x1b[2J" in text
+
+
+@given(st.text())
+def test_printable_text_is_printable(text: str) -> None:
+    """Nothing that `str.isprintable` would not print comes through, and what is printable stays."""
+    shown = printable(text)
+    assert all(character.isprintable() or character.isspace() for character in shown)
+    if text.isprintable():
+        assert shown == text
+
+
+def test_a_later_revision_prints_only_what_it_adds() -> None:
+    """The stream of alerts does not repeat itself; the end of an alert is two lines and its id."""
+    stdout = io.StringIO()
+    send = people(stdout)
+
+    async def send_both() -> None:
+        for item in (revision("a", 2), revision("a", 3, "resolved")):
+            await send(Delivery(1, item.alert_id, item.revision, item.payload, 0))
+
+    asyncio.run(send_both())
+    text = stdout.getvalue()
+    assert "Claim successful" in text
+    assert "Terminating instance i-17" not in text
+    assert " RESOLVED  nova-compute: stopped half-way" in text
+    assert "to 2026-11-21T10:05:00.000000Z" in text
