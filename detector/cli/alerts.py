@@ -1,0 +1,115 @@
+"""`tailrace alerts`: read back what was found. Reads the state file and the environment."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from detector.errors import BadSetup
+from detector.notify.console import RULES, printable, show_alert
+from detector.records import Alert
+from detector.store.alerts import read_alert, read_alerts
+
+Format = Annotated[Literal["text", "json"], Parameter(name="--format", help="For people or for programs.")]
+AlertId = Annotated[str, Parameter(name="ID", help="As `tailrace alerts list` prints it.")]
+State = Annotated[Path | None, Parameter(name="--state", help="State file of `tailrace watch`.")]
+Config = Annotated[
+    Path | None, Parameter(name="--config", help="TOML file; else tailrace.toml where there is one.")
+]
+
+_UNBOUNDED_WIDTH = 1_000_000  # columns: nothing is cut where no screen shows it
+
+app = App(name="alerts", help="Read alerts back from a state file.")
+
+
+@app.command(name="list")
+def list_alerts(*, state: State = None, output: Format = "text", config: Config = None) -> None:
+    """List every alert as it stands, the newest last.
+
+    Example: tailrace alerts list --state tailrace.db
+
+    Raises:
+        BadSetup: no state file is named.
+        Unreadable: the state file is not there.
+    """
+    payloads = read_alerts(_state_file(state, config))
+    if output == "json":
+        _print_json(payloads)
+    else:
+        _print_table([_decode(payload) for payload in payloads])
+
+
+@app.command(name="show")
+def show(
+    alert_id: AlertId, /, *, state: State = None, output: Format = "text", config: Config = None
+) -> None:
+    """Show one alert with its evidence.
+
+    Example: tailrace alerts show 5f2b8c0d1e4a7b93 --state tailrace.db
+
+    Raises:
+        BadSetup: no state file is named, or there is no such alert in it.
+        Unreadable: the state file is not there.
+    """
+    path = _state_file(state, config)
+    payload = read_alert(path, alert_id)
+    if payload is None:
+        raise BadSetup(f"no alert {printable(alert_id)} in {path}; `tailrace alerts list` shows those it has")
+    if output == "json":
+        _print_json([payload])
+    else:
+        show_alert(_console(), _decode(payload))
+
+
+def _state_file(state: Path | None, config: Path | None) -> Path:
+    from detector.config import load  # noqa: PLC0415  # slow to import, and --help need not wait
+
+    path = state if state is not None else load(config, os.environ).state.path
+    if path is None:
+        raise BadSetup("name the state file with --state FILE, or in the configuration as path of [state]")
+    return path
+
+
+def _decode(payload: bytes) -> Alert:
+    return msgspec.json.decode(payload, type=Alert)
+
+
+def _print_json(payloads: list[bytes]) -> None:
+    for payload in payloads:
+        sys.stdout.write(payload.decode() + "\n")
+
+
+def _print_table(alerts: list[Alert]) -> None:
+    if not alerts:
+        sys.stderr.write("no alerts\n")
+        return
+    console = _console()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name, _ in _COLUMNS:
+        table.add_column(name, overflow="fold", justify="right" if name == "SCORE" else "left")
+    for alert in alerts:
+        style = "red" if alert.status == "firing" else None
+        table.add_row(*(printable(text(alert)) for _, text in _COLUMNS), style=style)
+    console.print(table)
+
+
+_COLUMNS: list[tuple[str, Callable[[Alert], str]]] = [
+    ("STATUS", lambda alert: alert.status),
+    ("OPENED", lambda alert: alert.opened_at or "-"),
+    ("SOURCE", lambda alert: alert.source),
+    ("RULE", lambda alert: RULES.get(alert.rule, alert.rule)),
+    ("SCORE", lambda alert: f"{alert.score:.2f}"),
+    ("ID", lambda alert: alert.alert_id),
+]
+
+
+def _console() -> Console:
+    # No markup: a log names its source as it likes.
+    width = None if sys.stdout.isatty() else _UNBOUNDED_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)

@@ -1,0 +1,130 @@
+"""`tailrace alerts`, and the schemas that its output is held to."""
+
+import json
+import sqlite3
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from detector.cli.alerts import app
+from detector.errors import BadSetup, Unreadable
+from tests.delivery import SAMPLE, StateFile, revision
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state file with two alerts."""
+    path = tmp_path / "state #1?.db"
+    StateFile(path, []).append(revision("bb", 1), revision("aa", 1), revision("bb", 2, "resolved"))
+    return path
+
+
+def _run(*words: str | Path) -> None:
+    app([str(word) for word in words], exit_on_error=False, result_action="return_value")
+
+
+def _schema(name: str) -> Any:
+    schema = json.loads(files("detector").joinpath(f"schemas/{name}.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def test_the_list_is_a_line_an_alert_the_newest_last(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is cut where no screen limits it."""
+    _run("list", "--state", state)
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == ["STATUS", "OPENED", "SOURCE", "RULE", "SCORE", "ID"]
+    assert first.split() == [*f"resolved {SAMPLE.opened_at} nova-compute stopped half-way 12.31 bb".split()]
+    assert second.split()[-1] == "aa"
+
+
+def test_the_list_as_json_is_one_object_a_line(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is the latest revision as it was committed, and fits the schema."""
+    _run("list", "--state", state, "--format", "json")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.encode() for line in lines] == [
+        revision("bb", 2, "resolved").payload,
+        revision("aa", 1).payload,
+    ]
+    for line in lines:
+        _schema("alert").validate(json.loads(line))
+
+
+def test_one_alert_is_shown_with_its_evidence(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As text for people, as JSON for programs."""
+    _run("show", "aa", "--state", state)
+    assert "> 1300  Terminating instance i-17" in capsys.readouterr().out
+    _run("show", "aa", "--state", state, "--format", "json")
+    assert capsys.readouterr().out.encode() == revision("aa", 1).payload + b"\n"
+
+
+def test_an_unknown_id_is_named(state: Path) -> None:
+    """The error says which id is not there, without what a terminal would obey."""
+    with pytest.raises(BadSetup, match=r"no alert \\x1bzz in"):
+        _run("show", "\x1bzz", "--state", state)
+
+
+def test_a_missing_or_foreign_file_is_unreadable(tmp_path: Path) -> None:
+    """Nothing is created by reading."""
+    missing, foreign = tmp_path / "missing.db", tmp_path / "foreign.db"
+    foreign.write_text("not a database, and long enough to be looked at as one" * 99)
+    for path in (missing, foreign):
+        with pytest.raises(Unreadable, match=path.name):
+            _run("list", "--state", path)
+    assert not missing.exists()
+
+
+def test_reading_goes_on_beside_a_writer(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A commit in progress neither blocks the reader nor is seen by it."""
+    with closing(sqlite3.connect(state, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM alert")
+        _run("list", "--state", state, "--format", "json")
+        connection.execute("ROLLBACK")
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_an_empty_list_prints_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is said to people goes to standard error."""
+    StateFile(tmp_path / "state.db", [])
+    _run("list", "--state", tmp_path / "state.db")
+    assert capsys.readouterr() == ("", "no alerts\n")
+
+
+def test_markup_in_a_source_is_shown_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log names its source as it likes."""
+    alert = msgspec.structs.replace(SAMPLE, source="[red]a\x1b[2J[/]:smile:")
+    path = tmp_path / "state.db"
+    StateFile(path, []).append(msgspec.structs.replace(revision("a", 1), payload=msgspec.json.encode(alert)))
+    _run("list", "--state", path)
+    assert "[red]a\\x1b[2J[/]:smile:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command shows one line that works as typed."""
+    _run(command, "--help")
+    assert f"Example: tailrace alerts {command}" in capsys.readouterr().out
+
+
+def test_the_alert_schema_allows_nothing_else() -> None:
+    """A field more or less is a break of the format."""
+    alert = json.loads(msgspec.json.encode(SAMPLE))
+    _schema("alert").validate(alert)
+    for broken in (alert | {"more": 1}, {name: alert[name] for name in alert if name != "rule"}):
+        with pytest.raises(ValidationError):
+            _schema("alert").validate(broken)
+
+
+def test_the_summary_schema_allows_nothing_else() -> None:
+    """The last object of a run in JSON."""
+    counts = dict.fromkeys(("lines", "events", "sources", "rejects", "alerts"), 1)
+    summary = {"schema": "tailrace.summary/1", **counts, "expected_alerts": 0.5, "bundle": "b-7d1f"}
+    _schema("summary").validate(summary)
+    with pytest.raises(ValidationError):
+        _schema("summary").validate(summary | {"more": 1})
