@@ -148,8 +148,8 @@ def combination(normal: Sequence[Tokens]) -> Score:
     novelty, size, vector = new_event(normal), length(normal), count_vector(normal, weighted=True)
 
     def score(sessions: Sequence[Tokens]) -> Scores:
-        rules = np.add(novelty(sessions) > 0, size(sessions) > 0, dtype=np.float64)
-        return vector(sessions) + 2 * rules
+        rules = np.sign(novelty(sessions)) + np.sign(size(sessions))
+        return np.asarray(vector(sessions) + 2 * rules, np.float64)
 
     return score
 
