@@ -5,7 +5,7 @@ import io
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -84,6 +84,7 @@ def test_log_text_cannot_command_the_terminal() -> None:
     assert "\\x1b[2J" in text
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_printable_text_is_printable(text: str) -> None:
     """Nothing that `str.isprintable` would not print comes through, and what is printable stays."""

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from detector.notify.receivers import (
 from tests.delivery import Clock, StateFile, revision, webhook
 from tests.receiver import SECRET, SLOW, Script, free_port, serving
 
-DEADLINE_S = 2.0
+DEADLINE_S = 20.0  # only a failing test waits as long
 
 
 def test_an_alert_is_sent_as_soon_as_it_is_committed(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_standard_output_gets_json_lines_or_text(tmp_path: Path) -> None:
     state.deliverer(stdout=stdout).drain()
     assert revision("a", 1).payload.decode() + "\n" in stdout.getvalue()
     assert "stopped half-way" in stdout.getvalue()
-    assert state.states("json") == state.states("console") == {"delivered": 1}
+    assert state.states("json") == state.states("tailrace:console") == {"delivered": 1}
 
 
 def test_a_closed_standard_output_ends_delivery(tmp_path: Path) -> None:
@@ -247,3 +248,11 @@ def test_stopping_what_never_started_is_harmless(tmp_path: Path) -> None:
     deliverer = state.deliverer()
     deliverer.stop(DEADLINE_S)
     deliverer.wake()
+
+
+def test_an_outbox_that_cannot_be_opened_is_said_at_start(tmp_path: Path) -> None:
+    """The thread does not die quietly."""
+    state = StateFile(tmp_path / "state.db", [webhook(Script(port=free_port()))])
+    state.path = tmp_path / "missing" / "state.db"
+    with pytest.raises(sqlite3.OperationalError):
+        state.deliverer().start()

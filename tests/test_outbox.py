@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.store.alerts import read_alert, read_alerts
@@ -183,6 +183,7 @@ STEP = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(STEP, max_size=40))
 def test_no_revision_is_ever_sent_after_a_higher_one(steps: list[tuple[str, str]]) -> None:
     """Whatever happens to deliveries, per alert the revisions go out in rising order."""

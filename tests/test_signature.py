@@ -15,7 +15,7 @@ from tests.receiver import SECRET
 OLD = "whsec_" + base64.b64encode(b"o" * 64).decode()
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(body=st.text(), secret=st.binary(min_size=24, max_size=64))
 def test_every_body_verifies_under_every_secret(body: str, secret: bytes) -> None:
     """The library accepts what we sign, for any body and any key of a permitted length."""

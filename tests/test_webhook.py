@@ -83,10 +83,10 @@ def test_a_slow_server_is_a_failed_attempt(tmp_path: Path) -> None:
     """What is not answered within the time-out is sent again, with the same id."""
     clock = Clock()
     with serving(Script([SLOW, 200])) as server:
-        state = StateFile(tmp_path / "state.db", [webhook(server, timeout_s=0.05)])
+        state = StateFile(tmp_path / "state.db", [webhook(server, timeout_s=0.5)])
         state.append(revision("a", 1))
         state.deliverer(clock).drain()
-        assert state.errors() == ["no answer within 0.05 s"]
+        assert state.errors() == ["no answer within 0.5 s"]
         clock.now_s += 10
         state.receivers = [webhook(server)]
         state.deliverer(clock).drain()
@@ -102,7 +102,7 @@ def test_an_answer_410_disables_the_receiver_until_its_url_changes(tmp_path: Pat
         state.append(revision("a", 1), revision("b", 1))
         with capture_logs() as logs:
             state.deliverer(clock).drain()
-        assert [log["event"] for log in logs] == ["receiver disabled"] * len(gone.requests)
+        assert [log["event"] for log in logs] == ["receiver disabled"]
         again = StateFile(path, [webhook(gone)])
         again.append(revision("c", 1))
         seen = len(gone.requests)

@@ -38,6 +38,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._stopping = False
         self._failing = False
+        self._gone = False
 
     def wake(self) -> None:
         """Look at the queue again; call it in the lane's own loop."""
@@ -83,7 +84,7 @@ class Lane:
                 self._say_recovered()
             case Outcome.GONE:
                 self._queue.disable(name, answer.error)
-                _log.error("receiver disabled", receiver=name, error=answer.error, until="url changes")
+                self._say_gone(answer.error)
             case Outcome.FAILED:
                 self._retry(notification, answer, not_before_s=0.0)
             case Outcome.SLOW_DOWN:
@@ -112,6 +113,14 @@ class Lane:
             return
         self._queue.retry(name, notification.seq, due_s=max(due_s, not_before_s), error=answer.error)
         self._say_failing(answer.error)
+
+    def _say_gone(self, error: str) -> None:
+        """Log it once: several requests may be on their way."""
+        if not self._gone:
+            self._gone = True
+            _log.error(
+                "receiver disabled", receiver=self._receiver.name, error=error, until="its url changes"
+            )
 
     def _say_failing(self, error: str) -> None:
         """Log the first failure of a row: a server that is down fails for every alert alike."""

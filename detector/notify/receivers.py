@@ -57,7 +57,7 @@ class JsonLinesReceiver:
 class ConsoleReceiver:
     """Standard output, for people."""
 
-    name: str = "console"
+    name: str = "tailrace:console"  # with a colon: no name in a configuration has one
     max_pending: int = 10_000
     enable: bool = False
     schedule: Schedule = FILE_SCHEDULE

@@ -17,7 +17,7 @@ _BUSY_S = 30.0
 # Per alert only the lowest waiting revision may go: a lower one is never sent after a higher one.
 _DUE = """SELECT {columns} FROM delivery AS d JOIN outbox USING (seq)
     JOIN receiver AS r ON r.name = d.receiver AND r.disabled IS NULL
-    WHERE d.receiver = :receiver AND d.state = 'pending' AND max(d.due_s, r.paused_until_s) <= :now_s
+    WHERE d.receiver = :receiver AND d.state = 'pending' AND d.due_s <= :now_s AND r.paused_until_s <= :now_s
     AND NOT EXISTS (SELECT 1 FROM delivery AS lower WHERE lower.receiver = d.receiver
         AND lower.alert_id = d.alert_id AND lower.state = 'pending' AND lower.revision < d.revision)
     ORDER BY d.due_s, d.seq LIMIT :limit"""
