@@ -256,3 +256,13 @@ def test_an_outbox_that_cannot_be_opened_is_said_at_start(tmp_path: Path) -> Non
     state.path = tmp_path / "missing" / "state.db"
     with pytest.raises(sqlite3.OperationalError):
         state.deliverer().start()
+
+
+def test_without_receivers_nothing_runs(tmp_path: Path) -> None:
+    """The shell need not ask whether anybody listens."""
+    deliverer = StateFile(tmp_path / "state.db", []).deliverer()
+    for _ in range(2):
+        deliverer.start()
+        deliverer.wake()
+        deliverer.stop(DEADLINE_S)
+    deliverer.drain()

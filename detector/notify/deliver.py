@@ -54,6 +54,7 @@ class Deliverer:
 
     def start(self) -> None:
         """Deliver in the background from now on; raises what keeps it from starting."""
+        self._ready.clear()
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="deliver")
         self._ended = executor.submit(lambda: asyncio.run(self._run()))
         self._ended.add_done_callback(lambda _: self._ready.set())
