@@ -1,9 +1,10 @@
 """The lines of a batch as they come to be, each settled against what was before it. Pure."""
 
+from copy import copy
+
 import msgspec
 
 from detector.records import EVIDENCE_BYTES, Line, Record, Reject
-from detector.stages.clock import follow
 from detector.stages.decode_memory import DecodeMemory, OriginMemory
 from detector.stages.decode_settings import DecodeSettings
 from detector.stages.entry import Entry, shortened
@@ -15,7 +16,6 @@ _NOTHING = OriginMemory("", None)
 class DecodeCounts(msgspec.Struct):
     """What shells count of a batch."""
 
-    records: int = 0
     blank: int = 0
     continuations: int = 0
     held: int = 0  # stamps too far from the clock, replaced by it
@@ -51,55 +51,65 @@ class Assembly:
         self._settings = settings
         self._max_future_us = settings.max_future_us
         self._origins = dict(memory.origins)
-        self._clock = memory.clock
+        self._clock = copy(memory.clock)
         self._lines: list[Line] = []
         self._clocks: list[int | None] = []
         self._rejects: list[Reject] = []
-        self._counts = DecodeCounts()
+        self._blank = self._rest = self._held = self._bad_times = 0
+        self._fresh = True  # no record yet
         self.origin = ""
         self.has_first_line = False
 
     def turn_to(self, record: Record) -> None:
         """Make this record the present one."""
         self._record = record
-        self._counts.records += 1
-        if record.origin != self.origin or self._counts.records == 1:
+        if record.origin != self.origin or self._fresh:
+            self._fresh = False
             self._leave()
             self._enter(record.origin)
-        self.reference_us = self._time_us if self._time_us is not None else self._near(record)
+        if self._time_us is None:
+            self.reference_us = self._near(record)
 
     def blank(self) -> None:
         """The present record has nothing to say."""
-        self._counts.blank += 1
+        self._blank += 1
 
     def note(self, entry: Entry) -> None:
         """The present record has an envelope."""
-        self._counts.bad_times += entry.bad_time
+        self._bad_times += entry.bad_time
         self._continuations = 0
         self.headed = False
         self.lean = min(self.lean + 1, MOST_LEAN)
 
-    def starts(self, *, headed: bool) -> None:
+    def starts(self, headed: bool) -> None:
         """The present record is text, and no continuation."""
         self._continuations = 0
         self.headed = headed
-        self.lean = max(self.lean - 1, -MOST_LEAN)
+        if self.lean > -MOST_LEAN:
+            self.lean -= 1
 
     def line(
         self, sub: int, source: str, stamp_us: int | None, level: str, message: bytes, text: bytes
     ) -> None:
-        """Add an event."""
+        """Add an event. Its time is its own, else the feed's, else the origin's last, as the clock allows."""
         record = self._record
-        self._clocks.append(self._clock.now_us)
+        clock = self._clock
+        self._clocks.append(clock.now_us)
         self._source = source
         self.has_first_line = True
-        self._counts.sourceless += not source
-        time_us = self._settled(stamp_us, record.time_us)
+        if stamp_us is None:
+            stamp_us = record.time_us
+        time_us = self._time_us
+        if stamp_us is not None and (stamp_us != time_us or stamp_us != clock.now_us or clock.jump_lines):
+            time_us = clock.follow(stamp_us, record.time_us, self._max_future_us)
+            self._time_us = self.reference_us = time_us
+            if time_us != stamp_us:
+                self._held += 1
         if len(text) > EVIDENCE_BYTES:
             text = shortened(text, EVIDENCE_BYTES)
-        self._lines.append(Line(self.origin, record.offset, sub, source, time_us, level, message, text))
+        self._lines.append(Line(record.origin, record.offset, sub, source, time_us, level, message, text))
 
-    def continues(self, raw: bytes, *, counted: bool) -> bool:
+    def continues(self, raw: bytes, counted: bool) -> bool:
         """Add evidence to the line before; refused after too much of the counted kind in a row."""
         self._continuations += counted
         if self._continuations > self._settings.max_continuations:
@@ -107,7 +117,7 @@ class Assembly:
             self._continuations = self._settings.max_continuations
             self.headed = False
             return False
-        self._counts.continuations += 1
+        self._rest += 1
         self._clocks.append(self._clock.now_us)
         text = shortened(raw, EVIDENCE_BYTES)
         rest = Line(self.origin, self._record.offset, -1, self._source, self._time_us, "", raw, text, True)
@@ -122,19 +132,10 @@ class Assembly:
     def decoded(self) -> Decoded:
         """All of it, with the memory for the next batch."""
         self._leave()
+        sourceless = sum(not line.source for line in self._lines)
+        counts = DecodeCounts(self._blank, self._rest, self._held, self._bad_times, sourceless)
         memory = DecodeMemory(self._clock, self._origins)
-        return Decoded(self._lines, self._clocks, self._rejects, memory, self._counts)
-
-    def _settled(self, stamp_us: int | None, arrival_us: int | None) -> int | None:
-        """The event time: the line's own, else the feed's, else the origin's last, as the clock allows."""
-        if stamp_us is None:
-            stamp_us = arrival_us
-        if stamp_us is None:
-            return self._time_us
-        self._clock, time_us = follow(self._clock, stamp_us, arrival_us, self._max_future_us)
-        self._counts.held += time_us != stamp_us
-        self._time_us = time_us
-        return time_us
+        return Decoded(self._lines, self._clocks, self._rejects, memory, counts)
 
     def _near(self, record: Record) -> int | None:
         """A time near to the first line of an origin."""
@@ -147,7 +148,8 @@ class Assembly:
         known = self._origins.get(origin)
         self.has_first_line = known is not None
         memory = known or _NOTHING
-        self._source, self._time_us = memory.source, memory.time_us
+        self._source = memory.source
+        self._time_us = self.reference_us = memory.time_us
         self._continuations, self.lean, self.headed = memory.continuations, memory.json_lean, memory.headed
 
     def _leave(self) -> None:

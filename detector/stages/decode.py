@@ -10,7 +10,7 @@ from datetime import UTC, tzinfo
 
 from detector.errors import BadRecord
 from detector.records import Record
-from detector.stages import source, syslog
+from detector.stages import syslog
 from detector.stages.assembly import Assembly, Decoded
 from detector.stages.continuation import is_rest, is_trace
 from detector.stages.decode_memory import DecodeMemory
@@ -20,9 +20,9 @@ from detector.stages.envelope import Envelope, parsed
 from detector.stages.header import Headers
 from detector.stages.objects import Object
 from detector.stages.plain import Heading, PlainReader
+from detector.stages.source import SEARCHED_BYTES, found_in, joined
 
 _UNUSUAL = frozenset(b" \t\v\f{<\xef\xfe\xff")
-_PRIORITY = re.compile(rb"<\d{1,3}>")
 _OBJECT_LIKE = re.compile(rb'\{\s*"')
 
 
@@ -55,7 +55,9 @@ class Decoder:
         return out.decoded()
 
     def _record(self, record: Record, out: Assembly) -> None:
-        raw = cleaned(record.value).rstrip()
+        raw = record.value.rstrip()
+        if b"\0" in raw or b"\x1b" in raw:
+            raw = cleaned(raw).rstrip()
         if not raw:
             out.blank()
             return
@@ -79,7 +81,7 @@ class Decoder:
             self._text(raw, out) if self._is_text else self._required(bare, out)
         elif bare[:1] == b"{":
             self._maybe_json(raw, bare, out)
-        elif _PRIORITY.match(bare):
+        elif syslog.PRIORITY.match(bare):
             self._syslog(bare, out)
         else:
             self._text(raw, out)
@@ -108,7 +110,8 @@ class Decoder:
         if "resourceLogs" not in fields:
             self._entry(self._envelope.entry(fields, out.reference_us), -1, out)
             return
-        for sub, entry in enumerate(self._envelope.batch(fields, out.reference_us)):
+        entries = list(self._envelope.batch(fields, out.reference_us))  # all of the batch is sound, or none
+        for sub, entry in enumerate(entries):
             if isinstance(entry, BadRecord):
                 out.reject(f"log {sub} of the batch: {entry}")
             else:
@@ -138,30 +141,31 @@ class Decoder:
     def _text(self, raw: bytes, out: Assembly) -> None:
         line = raw if b"\n" not in raw else first_line(raw)
         heading = self._plain.heading(line)
-        if not (out.has_first_line and self._continues(line, heading, out)):
-            out.starts(headed=heading.kind != "")
-        elif out.continues(raw, counted=not is_trace(line)):
+        if not out.has_first_line or not self._continues(line, heading, out):
+            out.starts(heading.kind != "")
+        elif out.continues(raw, not is_trace(line)):
             return
+        name = self._named(line, heading) if self._source_fields else ""
         stamp_us = self._plain.time_us(heading, line, out.reference_us)
-        name = self._source(raw, self._named(line, heading), out.origin)
-        out.line(-1, name, stamp_us, heading.level, line[heading.message :], raw)
+        source = self._source(raw, name, out.origin)
+        out.line(-1, source, stamp_us, heading.level, line[heading.message :], raw)
 
     def _continues(self, line: bytes, heading: Heading, out: Assembly) -> bool:
         if self._first_line is not None:
-            return self._first_line.search(line, 0, source.SEARCHED_BYTES) is None
-        return not heading.message and ((out.headed and self._unheaded_continues) or is_rest(line))
+            return self._first_line.search(line, 0, SEARCHED_BYTES) is None
+        if heading.message:
+            return False
+        return (out.headed and self._unheaded_continues) or is_rest(line)
 
     def _named(self, line: bytes, heading: Heading) -> str:
         """What the fields that name a source are in a header: its host and its tag."""
-        if not self._source_fields or not heading.message:
-            return ""
         spans = {"host": heading.host, "tag": heading.tag}
         parts = [line[slice(*spans.get(name, (0, 0)))] for name in self._source_fields]
-        return source.joined([part.decode("utf-8", "replace") for part in parts])
+        return joined([part.decode("utf-8", "replace") for part in parts])
 
     def _source(self, text: bytes, named: str, origin: str) -> str:
         if self._source_regex is not None:
-            found = source.found(self._source_regex, text)
+            found = found_in(self._source_regex, text)
             if found:
                 return found
         return named or ("" if self._names_sessions else origin)

@@ -21,7 +21,7 @@ class OriginMemory(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class DecodeMemory(msgspec.Struct, frozen=True, array_like=True):
     """The shard's clock and its origins, the one unseen for longest first."""
 
-    clock: ShardClock = ShardClock()
+    clock: ShardClock = msgspec.field(default_factory=ShardClock)
     origins: dict[str, OriginMemory] = {}
 
 

@@ -64,7 +64,7 @@ _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 def cleaned(raw: bytes) -> bytes:
     """The bytes without NULs (UTF-16, torn files) and terminal escapes: nobody saw them."""
-    return _UNSEEN.sub(b"", raw) if b"\0" in raw or b"\x1b" in raw else raw
+    return _UNSEEN.sub(b"", raw)
 
 
 def unmarked(raw: bytes) -> bytes:

@@ -24,13 +24,20 @@ def value_at(value: object, rest: str) -> object:
     """The value under a dotted name within `value`; None where there is none."""
     if not rest:
         return value
-    if isinstance(value, dict):
-        for key, further in splits(rest):
-            if key in value:
-                found = value_at(value[key], further)
-                if found is not None:
-                    return found
-    return None
+    if not isinstance(value, dict):
+        return None
+    found = value.get(rest)
+    if found is not None or "." not in rest:
+        return found
+    head, _, tail = rest.partition(".")
+    found = value_at(value.get(head), tail)
+    return _mixed(value, rest) if found is None and "." in tail else found
+
+
+def _mixed(value: dict[str, object], rest: str) -> object:
+    """`value_at` where some of the dots are part of a key."""
+    ways = (value_at(value[key], further) for key, further in splits(rest) if key in value)
+    return next((found for found in ways if found is not None), None)
 
 
 def scalar_text(value: object) -> str | None:

@@ -75,7 +75,9 @@ class ObjectReader:
         """
         plan = self._plans.get(tuple(fields)) or self._plan(tuple(fields))
         text = self._event(fields) if self._event_field else _text(fields, plan)
-        message = cleaned(text.encode("utf-8", "replace"))
+        message = text.encode("utf-8", "replace")
+        if b"\0" in message or b"\x1b" in message:
+            message = cleaned(message)
         stamp_us, bad_time = self._time_of(fields, plan, reference_us)
         return Entry(
             message,
@@ -118,7 +120,7 @@ class ObjectReader:
 
     def _microseconds(self, value: object, reference_us: int | None) -> int | None:
         if isinstance(value, str):
-            number = epoch.digits(value)
+            number = epoch.digits(value) if value[:5].isdecimal() else None
             return self._stamp(value, reference_us) if number is None else number
         if isinstance(value, float):
             return epoch.fractional(value)
@@ -144,7 +146,8 @@ def _first(override: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _scalar(fields: Object, ways: list[Getter]) -> str:
     for key, rest in ways:
-        text = scalar_text(value_at(fields[key], rest))
+        value = value_at(fields[key], rest)
+        text = value if isinstance(value, str) else scalar_text(value)
         if text:
             return text
     return ""

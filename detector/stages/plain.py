@@ -70,4 +70,5 @@ def _heading(shape: bytes, cut: Cut) -> Heading:
     # klog writes the level as the first letter of the time stamp.
     level = shape[start : start + 1] if cut.kind == "klog" else shape[slice(*cut.level)]
     message = cut.message if cut.message < len(shape) else 0
-    return Heading(cut.kind, start, end, level_name(level.decode("latin-1")), message, cut.host, cut.tag)
+    name = level_name(level.decode("latin-1")) if level else ""
+    return Heading(cut.kind, start, end, name, message, cut.host, cut.tag)

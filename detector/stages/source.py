@@ -13,8 +13,11 @@ SEARCHED_BYTES = 8_192  # of a line, for the regular expression
 # A part is a list of names for the same thing.
 DEFAULT_SOURCES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("service.name", "resource.service.name"), ("host.name", "host.hostname", "_HOSTNAME")),
-    (("kubernetes.namespace_name", "kubernetes.namespace"), ("kubernetes.pod_name", "kubernetes.pod.name")),
-    (("kubernetes.pod_name", "kubernetes.pod.name"),),
+    (
+        ("kubernetes.pod_name", "kubernetes.pod.name"),
+        ("kubernetes.namespace_name", "kubernetes.namespace"),
+        ("kubernetes.container_name", "kubernetes.container.name"),
+    ),
     (("_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER"), ("_HOSTNAME",)),
     (("container_name", "container.name", "container_id", "container.id"),),
     (("appname", "app_name"), ("hostname", "host", "host.name")),
@@ -22,7 +25,7 @@ DEFAULT_SOURCES: tuple[tuple[tuple[str, ...], ...], ...] = (
 )
 
 
-def found(pattern: re.Pattern[bytes], text: bytes) -> str:
+def found_in(pattern: re.Pattern[bytes], text: bytes) -> str:
     """Group 1 of the first match, else the whole match; empty without one."""
     match = pattern.search(text, 0, SEARCHED_BYTES)
     if match is None:
