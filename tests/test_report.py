@@ -1,0 +1,180 @@
+"""The training report: its numbers are there, log text cannot act, and little data still makes a page."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from math import inf, nan
+
+import pytest
+
+from training.cautions import cautions
+from training.report import number, readable, render
+from training.report_data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
+
+HOSTILE = "<script>alert('x')</script> \x1b[31m & \u202eevil"
+EMPTY = ReportData(
+    bundle="empty",
+    created_at="2026-01-02T03:04:05Z",
+    lines=0,
+    events=0,
+    sources=0,
+    span="none",
+    header="none",
+    split="none",
+    settings=(),
+    epochs=(),
+    gradient_clip=1.0,
+    scores=(),
+    threshold=inf,
+    budget=2.0,
+    per="a day",
+    budgets=(),
+    surprising=(),
+    templates=(),
+    warnings=(),
+)
+FULL = replace(
+    EMPTY,
+    bundle="shop",
+    lines=1_234_567,
+    events=1_200_001,
+    sources=12,
+    settings=(("cell", "gru"), ("seed", "17")),
+    epochs=[Epoch(5 / at, 5.2 / at + 0.01 * at, 0.3, 0.9) for at in range(1, 13)],
+    scores=[at / 100 for at in range(500)],
+    threshold=4.321,
+    budgets=[BudgetPoint(1, 5.1, 0.8, 0.2, 2.4), BudgetPoint(10, 4.0, 11.5, 7.9, 16.2)],
+    surprising=[SurprisingLine(17.25, "host-a", "40961:2", HOSTILE)],
+    templates=[TemplateCount(f"t{at:04}", f"took <*> ms {at}", 3 * at) for at in range(1, 131)],
+    warnings=["The data is too little for a budget of 1 a day."],
+)
+
+
+class _Outline(HTMLParser):
+    """Every tag with its attributes, and the ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one tag."""
+        self.tags.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.links += [value or "" for name, value in attrs if name in {"src", "href", "xlink:href"}]
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """The report of made-up data."""
+    return render(FULL)
+
+
+def _outline(page: str) -> _Outline:
+    outline = _Outline()
+    outline.feed(page)
+    return outline
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "1,234,567",
+        "1,200,001",
+        "17.2",
+        "40961:2",
+        "11.5",
+        "7.9 to 16.2",
+        "4.32",
+        "gru",
+        "took &lt;*&gt; ms 130",
+    ],
+)
+def test_the_numbers_are_there(page: str, shown: str) -> None:
+    """Counts, lines, budgets with their intervals, the threshold, settings and templates."""
+    assert shown in page
+
+
+def test_log_text_cannot_act(page: str) -> None:
+    """A line is shown and never run, and characters that turn text around are made visible."""
+    assert "script" not in _outline(page).tags
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; ·[31m &amp; ·evil" in page
+
+
+def test_the_page_needs_nothing_else(page: str) -> None:
+    """Links lead only to elements of the page itself; its ids are unique."""
+    outline = _outline(page)
+    assert all(link.startswith("#") for link in outline.links)
+    assert {link[1:] for link in outline.links} <= set(outline.ids)
+    assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(outline.ids)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert outline.tags.count("svg") == 4
+
+
+def test_warnings_come_first(page: str) -> None:
+    """They stand above every number."""
+    assert page.index("The data is too little for a budget of 1 a day.") < page.index("1,234,567")
+
+
+def test_templates_are_sorted_and_the_rare_are_summed_up(page: str) -> None:
+    """130 templates: the hundred with most lines are shown; the last thirty have 3 + 6 + … + 90 lines."""
+    counts = [int(count) for count in re.findall(r"took &lt;\*&gt; ms (\d+)<", page)]
+    assert counts == list(range(130, 30, -1))
+    assert "And 30 rarer templates with 1,395 lines" in page
+
+
+def test_the_same_data_makes_the_same_page(page: str) -> None:
+    """A report can be compared with the one before."""
+    assert render(FULL) == page
+
+
+def test_nothing_to_show_is_said() -> None:
+    """A run without epochs, scores or templates still has a page."""
+    page = render(EMPTY)
+    assert page.count("Nothing to draw.") == 4
+    assert "Before you rely on it" not in page
+
+
+def test_what_is_not_finite_is_left_out() -> None:
+    """A diverged epoch or an endless score spoils no plot."""
+    odd = replace(
+        FULL, epochs=[Epoch(nan, nan, inf, inf), *FULL.epochs], scores=[inf, nan, 1.0], threshold=inf
+    )
+    assert render(odd).count("Nothing to draw.") == 0
+
+
+def test_long_text_is_cut() -> None:
+    """A line of a megabyte does not make a page of a megabyte."""
+    assert readable("x" * 10_000) == f"{'x' * 239}…"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (1234, "1,234"),
+        (12.0, "12"),
+        (0.012345, "0.0123"),
+        (98765.4, "98,765"),
+        (inf, "inf"),
+        (nan, "nan"),
+    ],
+)
+def test_numbers_are_written_for_people(value: float, text: str) -> None:
+    """Counts in full, measures with three digits."""
+    assert number(value) == text
+
+
+def test_curves_that_warn() -> None:
+    """Still falling, clipped most of the time, and a budget that cannot be kept."""
+    falling = [Epoch(1, 3 - at, 2.0, 9.0) for at in range(3)]
+    told = cautions(replace(EMPTY, epochs=falling, budgets=[BudgetPoint(1, 3, 2.5, 1, 4)]))
+    assert [sentence.split(maxsplit=3)[1] for sentence in told] == ["held-out", "mean", "budget"]
+
+
+def test_healthy_curves_warn_of_nothing() -> None:
+    """Early stopping did its work, and the budget is kept."""
+    healthy = [Epoch(1, loss, 0.5, 2.0) for loss in (3, 2, 2.5)]
+    assert cautions(replace(EMPTY, epochs=healthy, budgets=[BudgetPoint(1, 3, 0.9, 0, 2)])) == []

@@ -1,0 +1,69 @@
+"""What a training report shows, in plain values. Losses are bits an event."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the training data."""
+
+    loss_bits: float
+    validation_loss_bits: float
+    gradient_norm_mean: float  # before clipping
+    gradient_norm_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPoint:
+    """What one budget leads to on held-out normal data."""
+
+    budget: float  # false alerts asked for
+    threshold: float
+    expected: float  # false alerts to expect, in the unit of the budget
+    low: float  # 95 % interval of what is expected
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SurprisingLine:
+    """A normal line that the model did not expect."""
+
+    surprise_bits: float
+    source: str
+    position: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCount:
+    """A template and how many lines of the training data it matched."""
+
+    id: str
+    text: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything the report shows; empty sequences leave their part out."""
+
+    bundle: str  # what the bundle is called
+    created_at: str  # RFC 3339
+    lines: int
+    events: int
+    sources: int
+    span: str  # first to last time, as people read it
+    header: str  # the header that was learnt, or how lines were read
+    split: str  # what was trained on and what was held out
+    settings: Sequence[tuple[str, str]]  # name and value: cell, seed, versions
+    epochs: Sequence[Epoch]
+    gradient_clip: float
+    scores: Sequence[float]  # of held-out normals
+    threshold: float  # of the budget in force
+    budget: float
+    per: str  # "a day" or "per 10,000 sessions"
+    budgets: Sequence[BudgetPoint]
+    surprising: Sequence[SurprisingLine]  # most surprising first
+    templates: Sequence[TemplateCount]
+    warnings: Sequence[str]  # sentences, shown first
