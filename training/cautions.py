@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from training.report_data import BudgetPoint, Epoch, ReportData
 
 EARLY_EPOCHS = 3  # with fewer, the lowest loss in the last one says nothing
+WORTHWHILE = 0.995  # of the lowest loss before; less of a fall is no reason to go on
 OFF_BY = 2.0  # factor between what is asked for and what is expected
 
 
@@ -15,7 +16,7 @@ def cautions(data: ReportData) -> list[str]:
 
 def _of_curves(data: ReportData) -> Iterator[str]:
     losses = [epoch.validation_loss_bits for epoch in data.epochs]
-    if len(losses) >= EARLY_EPOCHS and min(losses) == losses[-1]:
+    if len(losses) >= EARLY_EPOCHS and losses[-1] < WORTHWHILE * min(losses[:-1]):
         yield "The held-out loss was still falling in the last epoch: more epochs may help (--epochs)."
     clipped = sum(_is_clipped(epoch, data.gradient_clip) for epoch in data.epochs)
     if 2 * clipped > len(data.epochs):

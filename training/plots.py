@@ -46,7 +46,8 @@ def gradient_plot(epochs: Sequence[Epoch], clip: float) -> str:
     def draw(axes: "Axes") -> None:
         _by_epoch(axes, largest, FAINT, "largest", zorder=1.9)
         _by_epoch(axes, [epoch.gradient_norm_mean for epoch in epochs], BLUE, "mean")
-        axes.axhline(clip, color=RED, linestyle="--", linewidth=1.2, label=f"clip at {clip:g}")
+        if isfinite(clip) and clip > 0:
+            axes.axhline(clip, color=RED, linestyle="--", linewidth=1.2, label=f"clip at {clip:g}")
         axes.set_yscale("log")
         axes.set_ylabel("norm")
         log_ticks(axes.yaxis)
@@ -78,7 +79,8 @@ def score_plot(scores: Sequence[float], threshold: float) -> str:
 
 def budget_plot(budgets: Sequence[BudgetPoint], per: str) -> str:
     """Expected false alerts for each budget with their interval, beside what was asked for."""
-    points = sorted((point for point in budgets if point.budget > 0), key=lambda point: point.budget)
+    points = [point for point in budgets if point.budget > 0 and isfinite(point.high)]
+    points.sort(key=lambda point: point.budget)
     if not points:
         return ""
     asked = np.array([point.budget for point in points])

@@ -76,7 +76,7 @@ def _of_threshold(data: ReportData) -> str:
     budget = f"the budget of {number(data.budget)} {data.per}"
     if not isfinite(data.threshold):
         return f"No score alerts: the data sets no threshold for {budget}."
-    return f"What lies right of the line alerts. The threshold of {number(data.threshold)} follows from {budget}."
+    return f"What lies right of the line alerts: {number(data.threshold)}, which follows from {budget}."
 
 
 def readable(text: str) -> str:
