@@ -57,7 +57,7 @@ class SessionCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     slots: list[int]  # token -> count slot
     idf: list[float]  # per slot
-    prototypes: list[list[float]]  # distinct count vectors of training, relative
+    prototypes: list[list[float]]  # distinct count vectors of training: idf-weighted shares
     unknown_cost: float  # nats that an unknown event adds to the count density
     order: Tail  # sum of surprise - entropy over the square root of the length
     density: Tail  # count density, summed over the slots
@@ -106,6 +106,12 @@ class InputSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     idle_timeout_s: float | None = None
     event_field: str | None = None
     sequence_rows: bool = False
+    message_field: str | None = None
+    time_field: str | None = None
+    level_field: str | None = None
+    timezone: str | None = None
+    first_line_regex: str | None = None
+    unheaded_continues: bool = True  # a line without the learnt header continues the one before
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

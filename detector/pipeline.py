@@ -5,6 +5,7 @@ are cut into batches. Time enters as the lines' own and as the shard's clock bes
 """
 
 from collections.abc import Iterable
+from itertools import dropwhile
 
 import msgspec
 import numpy as np
@@ -14,8 +15,9 @@ from detector.records import END, ClosedSource, Line, Revision, ScoredEvent
 from detector.stages import closing, ending
 from detector.stages.judge import Outcome, judge, pass_time
 from detector.stages.policy import Explain, Policy, Stretch
-from detector.stages.score import Row, RowScore, expected, score_rows
+from detector.stages.score import expected, score_rows
 from detector.stages.state import SourceState, count_matrix, new_state
+from detector.stages.surprise import Row, RowScore
 
 
 class Batch(msgspec.Struct):
@@ -105,25 +107,31 @@ def _cut(
     lines, tokens, clocks = batch.lines, batch.tokens, batch.clocks
     size, session, idle = bundle.step.hidden_size, policy.session, policy.idle_us
     if state is None or state.ended:
-        fresh = new_state(size, session=session)
-        fresh.alerts = [] if state is None else state.alerts
-        state = fresh
+        indices = list(dropwhile(lambda i: lines[i].continuation, indices))  # of a life that is over
+        if indices:
+            fresh = new_state(size, session=session)
+            fresh.alerts = [] if state is None else state.alerts
+            state = fresh
+    if state is None:
+        return 0
     stretch = Stretch(source, state, [], [], [])
     last, late = state.last_us, 0
     for index in indices:
         line = lines[index]
         time_us = line.time_us
-        if time_us is not None and not line.continuation:
-            if last is not None and idle is not None:
-                limit = last + idle
-                if time_us > limit or clocks[index] - policy.lateness_us > limit:
-                    late += time_us <= limit
-                    stretch.ends = True
-                    stretches.append(stretch)
-                    stretch = Stretch(source, new_state(size, session=session), [], [], [])
-                    last = None
-            if last is None or time_us > last:
-                last = time_us
+        if last is not None and time_us is not None and idle is not None:
+            limit = last + idle
+            if line.continuation:
+                if clocks[index] - policy.lateness_us > limit:
+                    continue
+            elif time_us > limit or clocks[index] - policy.lateness_us > limit:
+                late += time_us <= limit
+                stretch.ends = True
+                stretches.append(stretch)
+                stretch = Stretch(source, new_state(size, session=session), [], [], [])
+                last = None
+        if time_us is not None and not line.continuation and (last is None or time_us > last):
+            last = time_us
         stretch.lines.append(line)
         stretch.tokens.append(tokens[index])
         stretch.clocks.append(clocks[index])
@@ -225,8 +233,7 @@ def _settle(
     clock = batch.clock_us if batch.clock_us is not None else 0
     if stretch.ends and policy.session:
         closing.close_session(stretch, total, policy, explain, outcome)
-    else:
-        pass_time(stretch, None, clock, policy, explain, outcome)
+    pass_time(stretch, None, clock, policy, explain, outcome)
     if stretch.ends and not policy.session:
         closing.close_stream(stretch, _ended_us(state, policy), policy, outcome)
     if batch.close_all:

@@ -121,6 +121,7 @@ def policy(bundle: Bundle, *, threshold: float = 4.0, event_threshold: float = 2
     return Policy(
         calibration=bundle.calibration,
         session=bundle.calibration.session is not None,
+        budget=1.0,
         threshold=threshold,
         event_threshold=event_threshold,
         prior_total=sum(stream.counts) if stream is not None else 0.0,

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from detector.bundle import SLOTS, EndingModel, SessionCalibration, StepModel, Tail
 from detector.records import END, UNKNOWN
 from detector.stages.ending import Closed, measure, total
-from detector.stages.score import Row, RowScore, score_rows
+from detector.stages.score import score_rows
+from detector.stages.surprise import Row, RowScore
 
 Values = npt.NDArray[np.float64]
 Tokens = npt.NDArray[np.int64]

@@ -72,13 +72,14 @@ class Input:
         Pattern | None,
         _say("Matches the first line of a message of several lines.", "the bundle's, else found"),
     ] = None
-    max_line_bytes: Annotated[Count, _say("Longer lines are cut here, and counted.")] = 65_536
+    max_line_bytes: Annotated[Count, _say("Longer lines are put aside as rejects.")] = 1_048_576
     max_future_s: Annotated[
-        NotNegative, _say("A line dated further ahead of those before it does not move the clock.")
-    ] = 300.0
+        NotNegative,
+        _say("A line dated further from those before it does not move the clock until four more agree."),
+    ] = 86_400.0
     allowed_lateness_s: Annotated[
         NotNegative, _say("A line that is later than this starts its source anew, and is counted.")
-    ] = 60.0
+    ] = 5.0
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

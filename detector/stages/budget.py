@@ -19,7 +19,7 @@ def score_threshold(calibration: Calibration, budget: float) -> float:
     raise ValueError("a calibration is for sessions or for streams")
 
 
-def event_threshold(calibration: Calibration, budget: float) -> float:
+def event_threshold(budget: float) -> float:
     """The z from which on a single event of a session is an alert before its ending."""
     return -math.log10(EARLY_SHARE * min(budget / PER_SESSIONS, 1.0))
 

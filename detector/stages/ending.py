@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.bundle import EndingModel, Floats, SessionCalibration
-from detector.stages.score import EXCESS_UNITS
+from detector.stages.surprise import EXCESS_UNITS
 
 
 class Closed(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +32,9 @@ def measure(
     """Measure sessions by their counts [B,64], unknown events, excess sums and events with the ending."""
     rows = counts.astype(np.float32)
     density, density_max = model.run(rows)
-    distance = idf_distance(rows, np.array(calibration.prototypes), np.array(calibration.idf))
+    distance = idf_distance(
+        rows, np.array(calibration.prototypes, np.float32), np.array(calibration.idf, np.float32)
+    )
     return [
         Closed(
             order=excess[i] / EXCESS_UNITS / events[i] ** 0.5,
@@ -54,16 +56,15 @@ def total(closed: Closed, calibration: SessionCalibration) -> float:
     )
 
 
-def idf_distance(counts: Floats, prototypes: npt.NDArray[np.float64], idf: npt.NDArray[np.float64]) -> Floats:
-    """Smallest idf-weighted distance L1 / sum of maxima of relative counts [B,64] to prototypes [P,64]; [B].
+def idf_distance(counts: Floats, prototypes: Floats, idf: Floats) -> Floats:
+    """Smallest distance L1 / sum of maxima of idf-weighted shares of counts [B,64] to prototypes [P,64]; [B].
 
-    Landauer et al. 2023, "A critical review of common log data sets used for evaluation of
-    sequence-based anomaly detection techniques" (event count vectors with idf).
+    The event count vector with idf of Landauer et al. 2024; prototypes are weighted already.
     """
-    relative = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
-    smallest = np.empty(len(relative), np.float64)
-    for index, row in enumerate(relative):
-        difference = (np.abs(prototypes - row) * idf).sum(axis=1)
-        largest = (np.maximum(prototypes, row) * idf).sum(axis=1)
-        smallest[index] = (difference / np.maximum(largest, 1e-12)).min()
-    return smallest.astype(np.float32)
+    weighted = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0) * idf
+    smallest = np.empty(len(weighted), np.float32)
+    for index, row in enumerate(weighted):
+        difference = np.abs(prototypes - row).sum(axis=1)
+        largest = np.maximum(np.maximum(prototypes, row).sum(axis=1), 1e-12)
+        smallest[index] = (difference / largest).min()
+    return smallest

@@ -58,13 +58,14 @@ def syslog_level(priority: int) -> str:
     return _SYSLOG[priority & 7]
 
 
-_UNSEEN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])|\0")
+_ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def cleaned(raw: bytes) -> bytes:
     """The bytes without NULs (UTF-16, torn files) and terminal escapes: nobody saw them."""
-    return _UNSEEN.sub(b"", raw)
+    raw = raw.replace(b"\0", b"")
+    return _ESCAPE.sub(b"", raw) if b"\x1b" in raw else raw
 
 
 def unmarked(raw: bytes) -> bytes:

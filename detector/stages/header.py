@@ -17,7 +17,7 @@ from detector.stages.timestamp import PATTERNS as TIMES
 
 LEVELS: Final = (
     b"TRACE DEBUG INFO INFORMATION NOTICE WARN WARNING ERR ERROR CRIT CRITICAL ALERT EMERG EMERGENCY FATAL "
-    b"SEVERE FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE"
+    b"SEVERE LOG FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE"
 ).split()
 LEVEL: Final = (
     b"(?:"
@@ -26,7 +26,7 @@ LEVEL: Final = (
             {form for name in LEVELS for form in (name, name.title(), name.lower())}, key=len, reverse=True
         )
     )
-    + b"|[VDIWEFC])"
+    + b"|[VDIWEF])"
 )
 SPACED_TAG: Final = rb"[A-Za-z][\w.-]{0,40}(?: [\w.-]{1,40}){1,2}(?=\[)"
 TAG: Final = rb"(?:[A-Za-z_/(<](?:[^\s:\[\]\"=,;]|::){0,100}|" + SPACED_TAG + b")"
@@ -104,6 +104,8 @@ class Header:
             _present(spans[groups[name]]) if name in groups else (0, 0)
             for name in ("time", "level", "host", "tag")
         )
+        if kind == "klog":  # its first letter is the level
+            level = (time[0], time[0] + 1)
         return Cut(kind, time, level, host, tag, found.end())
 
 
@@ -156,7 +158,7 @@ def from_json(data: object) -> Headers:
 
 
 def _plain(column: Column) -> dict[str, object]:
-    plain = {"piece": column.piece, "kind": column.kind}
+    plain: dict[str, object] = {"piece": column.piece, "kind": column.kind}
     plain |= {name: True for name in ("chosen", "optional", "piped") if getattr(column, name)}
     return {name: value for name, value in plain.items() if value}
 

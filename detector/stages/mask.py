@@ -27,7 +27,7 @@ _WHOLE = re.compile(
     |(?:[0A-Fa-f]{2}[:-]){5}[0A-Fa-f]{2}        # MAC
     |[\w.+=-]+@[\w-]+(?:\.[\w-]+)+              # mail
     |(?!(?:com|org|net|edu|gov|java|javax|io)\.)(?:[\w-]+\.)+(?:com|net|org|edu|gov|mil|info|biz|arpa)(?::0+)?
-    |(?!(?:com|org|net|edu|gov|java|javax|io)\.)(?:[\w-]+\.){2,}[a-z]{2}(?::0+)?
+    |(?!(?:com|org|net|edu|gov|java|javax|io)\.)(?=\S*0|\S*\.(?:de|uk|fr|nl|ru|cn|jp|kr|br|au|pl|tw|eu)$)(?:[\w-]+\.){2,}[a-z]{2}(?::0+)?
     """,
     re.VERBOSE,
 )

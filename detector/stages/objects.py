@@ -15,6 +15,7 @@ from detector.stages.entry import Entry, cleaned, level_name, otlp_level
 from detector.stages.fields import Getter, getters, key_values, scalar_text, scalars, value_at
 
 MOST_SHAPES = 1_000  # sets of keys remembered; forgotten together when full
+MOST_KEYS = 100  # of an object whose shape is remembered
 MOST_TEXT = 8_192  # characters of the text made of an object without a message
 
 Stamp = Callable[[str, int | None], int | None]  # a written time, and one near it, to microseconds
@@ -73,7 +74,8 @@ class ObjectReader:
         Raises:
             BadRecord: it has nothing to say, or lacks the field that is the event.
         """
-        plan = self._plans.get(tuple(fields)) or self._plan(tuple(fields))
+        keys = tuple(fields)
+        plan = self._plans.get(keys) or self._plan(keys)
         text = self._event(fields) if self._event_field else _text(fields, plan)
         message = text.encode("utf-8", "replace")
         if b"\0" in message or b"\x1b" in message:
@@ -90,15 +92,16 @@ class ObjectReader:
         )
 
     def _plan(self, keys: tuple[str, ...]) -> _Plan:
-        if len(self._plans) >= MOST_SHAPES:
-            self._plans.clear()
         time, level = getters(self._time, keys), getters(self._level, keys)
         choices = [[getters(names, keys) for names in choice] for choice in source.DEFAULT_SOURCES]
         sources = [choice for choice in choices if choice[0]]
         used = {key for key, _ in [*time, *level]}
         used.update(key for choice in sources for part in choice for key, _ in part)
         plan = _Plan(getters(self._message, keys), time, level, sources, frozenset(used))
-        self._plans[keys] = plan
+        if len(keys) <= MOST_KEYS:
+            if len(self._plans) >= MOST_SHAPES:
+                self._plans.clear()
+            self._plans[keys] = plan
         return plan
 
     def _event(self, fields: Object) -> str:

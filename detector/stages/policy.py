@@ -7,8 +7,8 @@ import msgspec
 from detector.bundle import Calibration
 from detector.records import Line
 from detector.stages.alerts import Naming
-from detector.stages.score import RowScore
 from detector.stages.state import SourceState
+from detector.stages.surprise import RowScore
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -16,6 +16,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     calibration: Calibration
     session: bool
+    budget: float  # false alerts a day, or per 10,000 sessions
     threshold: float  # of the closed session's score, or of the leaky sum
     event_threshold: float  # of a session's single event, as a z
     prior_total: float  # episodes in training, leaky

@@ -9,37 +9,13 @@ import numpy as np
 
 from detector.bundle import Floats, StepModel
 from detector.records import END
+from detector.stages.surprise import Row, RowScore
 
 MAX_HOLDS = 3  # in a row; a fourth surprise is a new habit and enters the hidden state
 LONGEST_RUN = 512  # steps of one run; bounds memory at [T,B,templates]
 RUN_AFTER_HOLD = 32  # steps tried behind a held event, doubled each time
 LONGEST_LEAD = 64  # steps that are run again for a held event
 RUN_CELLS = 16_384  # T x B of one run
-
-EXCESS_UNITS = 4096  # per bit
-
-
-class Row(msgspec.Struct, gc=False):
-    """One stretch of one source, with the hidden state [S] before it."""
-
-    tokens: list[int]
-    hidden: Floats
-    holds: int
-
-
-class RowScore(msgspec.Struct, gc=False):
-    """What a stretch was found to be."""
-
-    surprise: Floats  # [T] bits
-    entropy: Floats  # [T] bits, of the distribution before each event
-    hidden: Floats  # [S] after the stretch
-    holds: int
-    held: list[int]  # events that did not enter the hidden state
-
-    def excess(self, steps: int) -> int:
-        """Sum of surprise - entropy over the first `steps` events, in whole 1/4096 bits."""
-        difference = self.surprise[:steps] - self.entropy[:steps]
-        return int(np.rint(difference * EXCESS_UNITS).astype(np.int64).sum())
 
 
 class _Progress(msgspec.Struct, gc=False):

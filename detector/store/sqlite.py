@@ -80,6 +80,7 @@ class Store:
     def enrol(self, receivers: Iterable[outbox.Enrolment]) -> None:
         """Make these the receivers of every later revision."""
         with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
             outbox.enrol(self._connection, receivers)
 
     def fence(self, shard: str) -> Fence | None:

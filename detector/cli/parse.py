@@ -1,0 +1,62 @@
+"""`tailrace parse`: what every line is. Reads files, writes JSON lines to standard output."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+
+
+def parse(
+    inputs: Inputs,
+    /,
+    *,
+    bundle: BundleDir = None,
+    options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
+    config: ConfigFile = None,
+) -> None:
+    """Print one JSON object a line: position, time, level, source, template and parameters.
+
+    Example: tailrace parse app.log --bundle bundle
+    """
+    from detector.cli.start import core_of, read_settings  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.embedded.intake import Intake  # noqa: PLC0415
+    from detector.inputs.paths import find  # noqa: PLC0415
+    from detector.inputs.read import read  # noqa: PLC0415
+
+    core = core_of(read_settings(config), bundle, options, inputs)
+    intake = Intake(core.reader, core.parser)
+    for path in find(inputs):
+        feed = read(path, max_line_bytes=core.rules.bounds.max_line_bytes)
+        for timed in intake.timed(path, feed):
+            batch = intake.batch(timed)
+            write_rows(parsed_rows(batch.lines, batch.tokens, core.explain))
+    for reject in intake.take_rejects():
+        sys.stderr.write(f"{reject.origin}:{reject.offset}: {reject.reason}\n")
+
+
+def parsed_rows(lines: Iterable[Any], tokens: Iterable[int], explain: Any) -> Iterable[dict[str, Any]]:
+    """The printed form of parsed lines; a continuation belongs to the line before it."""
+    from detector.stages.alerts import rfc3339  # noqa: PLC0415
+
+    for line, token in zip(lines, tokens, strict=True):
+        if line.continuation:
+            continue
+        template_id, template = explain.template(token) if token else (None, None)
+        yield {
+            "position": line.position,
+            "time": rfc3339(line.time_us),
+            "level": line.level or None,
+            "source": line.source,
+            "template_id": template_id,
+            "template": template,
+            "parameters": explain.parameters(line.message, token) if token else [],
+        }
+
+
+def write_rows(rows: Iterable[object]) -> None:
+    """One JSON object a line on standard output."""
+    encode = msgspec.json.encode
+    sys.stdout.buffer.writelines(encode(row) + b"\n" for row in rows)

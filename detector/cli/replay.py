@@ -1,0 +1,180 @@
+"""`tailrace replay`: what would have alerted. Reads files, writes alerts to standard output."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from cyclopts import Parameter
+
+from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+from detector.errors import BadSetup, Unreadable
+
+if TYPE_CHECKING:
+    from detector.embedded.core import Core
+    from detector.embedded.replay import Step, Summary
+
+
+def replay(
+    inputs: Inputs,
+    /,
+    *,
+    bundle: BundleDir = None,
+    scores: Annotated[
+        Path | None, Parameter(help="Write scores to FILE: .csv or .jsonl, also .gz or .zst.")
+    ] = None,
+    score_level: Annotated[
+        Literal["event", "source"] | None,
+        Parameter(help="A row for every event, or for every closed source (the default with sessions)."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        Parameter(help="False alerts allowed a day (per 10,000 sessions); several, N,N, are compared."),
+    ] = None,
+    rejects: Annotated[
+        Path | None, Parameter(help="Write records that could not be read to FILE (jsonl).")
+    ] = None,
+    format: Annotated[Literal["text", "json"], Parameter(help="For people or for programs.")] = "text",  # noqa: A002
+    fail_on_alert: Annotated[bool, Parameter(help="Exit 1 when there is an alert.", negative=())] = False,
+    strict: Annotated[bool, Parameter(help="Exit 1 when a record was rejected.", negative=())] = False,
+    keep_open: Annotated[
+        bool, Parameter(help="Leave sources open at the end of the input.", negative=())
+    ] = False,
+    options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
+    config: ConfigFile = None,
+) -> int:
+    """Run over history in event time and print what would have alerted, evidence included.
+
+    Example: tailrace replay app.log --bundle bundle --budget 1
+    """
+    from detector.cli.start import core_of, read_settings  # noqa: PLC0415  # heavy: --help need not wait
+
+    settings, budgets = read_settings(config), _budgets(budget)
+    level = score_level
+    code = 0
+    for number, one in enumerate(budgets):
+        first = number == 0
+        want_events = first and scores is not None and level != "source"
+        core = core_of(settings, bundle, options, inputs, budget=one, want_scores=want_events)
+        if level is None:
+            level = "source" if core.policy.session else "event"
+        with ExitStack() as stack:
+            sinks = _Sinks(stack, core, scores if first else None, level, rejects if first else None)
+            summary = _run(core, inputs, sinks, keep_open=keep_open, show=first, json=format == "json")
+        _say(summary, core, json=format == "json")
+        if first:
+            code = int((fail_on_alert and summary.alerts > 0) or (strict and summary.rejects > 0))
+    return code
+
+
+def _budgets(text: str | None) -> list[float | None]:
+    if text is None:
+        return [None]
+    try:
+        budgets = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadSetup(f"--budget {text}: give a number, or several with commas between them") from error
+    if not all(0 < one < float("inf") for one in budgets):
+        raise BadSetup(f"--budget {text}: a budget is a number above 0")
+    return list(budgets)
+
+
+class _Sinks:
+    """The files that a replay writes."""
+
+    def __init__(
+        self, stack: ExitStack, core: "Core", scores: Path | None, level: str, rejects: Path | None
+    ) -> None:
+        from detector.cli import scores as score_rows  # noqa: PLC0415  (imports the stages)
+
+        self._rows = score_rows
+        self._core = core
+        self._events = level == "event"
+        columns = score_rows.EVENT_COLUMNS if self._events else score_rows.SOURCE_COLUMNS
+        self._scores = None if scores is None else stack.enter_context(score_rows.score_file(scores, columns))
+        self._rejects = None if rejects is None else stack.enter_context(_open_text(rejects))
+
+    def take(self, step: "Step") -> None:
+        """Write what one batch came to."""
+        if self._scores is not None and self._events:
+            for event in step.done.events:
+                self._scores(self._rows.event_row(event, self._core.explain.template(event.token)[0]))
+        elif self._scores is not None:
+            for closed in step.done.closed:
+                self._scores(self._rows.source_row(closed))
+        if self._rejects is not None:
+            for reject in step.rejects:
+                text = reject.value.decode("utf-8", "backslashreplace")
+                row = {
+                    "origin": reject.origin,
+                    "offset": reject.offset,
+                    "reason": reject.reason,
+                    "value": text,
+                }
+                self._rejects.write(msgspec.json.encode(row).decode() + "\n")
+
+
+def _open_text(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202  (an open text file)
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise BadSetup(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _run(
+    core: "Core", inputs: list[str], sinks: _Sinks, *, keep_open: bool, show: bool, json: bool
+) -> "Summary":
+    from detector.embedded.replay import Replay  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.inputs.paths import find  # noqa: PLC0415
+    from detector.inputs.read import read  # noqa: PLC0415
+
+    bound = core.rules.bounds.max_line_bytes
+    feeds = {path: read(path, max_line_bytes=bound) for path in find(inputs)}
+    run = Replay(core, keep_open=keep_open)
+    latest: dict[str, bytes] = {}
+    damage: Unreadable | None = None
+    try:
+        for step in run.steps(feeds):
+            sinks.take(step)
+            _show(step, latest, json=json, show=show)
+    except Unreadable as error:
+        damage = error  # what could be read has been judged; say so before the exit
+    if show and not json:
+        _show_text(latest)
+    if damage is not None:
+        raise damage
+    return run.summary()
+
+
+def _show(step: "Step", latest: dict[str, bytes], *, json: bool, show: bool) -> None:
+    """JSON goes out revision by revision; people see each alert once, as it ended."""
+    for revision in step.done.revisions:
+        if json and show:
+            sys.stdout.buffer.write(revision.payload + b"\n")
+        elif show:
+            latest[revision.alert_id] = revision.payload
+
+
+def _show_text(latest: dict[str, bytes]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from detector.notify.console import show_alert  # noqa: PLC0415
+    from detector.records import Alert  # noqa: PLC0415
+
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    for payload in latest.values():
+        show_alert(console, msgspec.json.decode(payload, type=Alert))
+
+
+def _say(summary: "Summary", core: "Core", *, json: bool) -> None:
+    if json:
+        sys.stdout.buffer.write(msgspec.json.encode(summary) + b"\n")
+        return
+    expected = "unknown" if summary.expected_alerts is None else f"{summary.expected_alerts:g}"
+    unit = "per 10,000 sessions" if core.policy.session else "a day"
+    sys.stdout.write(
+        f"{summary.lines} lines, {summary.events} events, {summary.sources} sources, "
+        f"{summary.rejects} rejects: {summary.alerts} alerts; "
+        f"{expected} false ones expected at a budget of {core.policy.budget:g} {unit}\n"
+    )

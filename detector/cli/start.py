@@ -1,0 +1,81 @@
+"""What commands do first: read the configuration and bind the core. Reads files and the environment."""
+
+import os
+import sys
+from pathlib import Path
+
+import structlog
+
+from detector.cli.options import InputOptions
+from detector.config import Settings, load
+from detector.embedded.core import Core, Rules, build
+from detector.embedded.reader import Bounds
+from detector.errors import BadSetup
+
+
+def read_settings(config: Path | None) -> Settings:
+    """The configuration; logging goes to standard error from here on, as it says."""
+    settings = load(config, os.environ)
+    _log_to_stderr(settings)
+    return settings
+
+
+def core_of(
+    settings: Settings,
+    bundle: Path | None,
+    options: InputOptions,
+    inputs: list[str],
+    *,
+    budget: float | None = None,
+    want_scores: bool = False,
+) -> Core:
+    """The core as configuration and options describe it; options go before the configuration.
+
+    Raises:
+        BadSetup: no bundle is named, or something cannot be used.
+    """
+    path = bundle or settings.bundle.path
+    if path is None:
+        raise BadSetup("no bundle is named: give --bundle DIR, or set bundle.path in the configuration")
+    rules = Rules(
+        budget=budget if budget is not None else settings.alerts.budget,
+        after_lines=settings.alerts.after_lines,
+        resolve_after_s=settings.alerts.resolve_after_s,
+        allowed_lateness_s=settings.input.allowed_lateness_s,
+        bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
+    )
+    return build(path, input_overrides(settings, options), rules, inputs, want_scores=want_scores)
+
+
+def input_overrides(settings: Settings, options: InputOptions) -> dict[str, object]:
+    """Input settings of the configuration and of the command line, where they say something."""
+    said = settings.input
+    configured: dict[str, object] = {
+        "envelope": said.envelope,
+        "source_fields": None if said.source_fields is None else list(said.source_fields),
+        "source_regex": said.source_regex,
+        "session": said.session,
+        "idle_timeout_s": said.idle_timeout_s,
+        "event_field": said.event_field,
+        "message_field": said.message_field,
+        "time_field": said.time_field,
+        "level_field": said.level_field,
+        "timezone": None if said.timezone is None else str(said.timezone),
+        "first_line_regex": said.first_line_regex,
+    }
+    known = {name: value for name, value in configured.items() if value is not None}
+    return known | options.settings()
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    level = {"debug": 10, "info": 20, "warning": 30, "error": 40}[settings.log.level]
+    text = settings.log.format == "text"
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=False) if text else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,141 @@
+"""Bind the pure core to a bundle, its input settings and a budget. Reads the bundle's files."""
+
+import shlex
+from pathlib import Path
+
+import msgspec
+
+from detector.bundle import Bundle, InputSettings, load
+from detector.embedded.reader import Bounds, Reader
+from detector.errors import BadSetup
+from detector.records import END, UNKNOWN
+from detector.stages import header, vocabulary
+from detector.stages.alerts import Naming
+from detector.stages.budget import event_threshold, score_threshold
+from detector.stages.parse import Parser
+from detector.stages.policy import Explain, Policy
+
+SECOND_US = 1_000_000
+STREAM_IDLE_S = 7 * 86_400.0  # a long-lived source that is quiet for so long is forgotten
+QUIET_SHARE = 6  # after many quiet events an alert is over in this fraction of its time
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What a configuration says about judging."""
+
+    budget: float | None = None  # None: the bundle's
+    after_lines: int = 5
+    resolve_after_s: float = 1800.0
+    allowed_lateness_s: float = 5.0
+    bounds: Bounds = Bounds()
+
+
+class Core(msgspec.Struct, frozen=True):
+    """Everything that turns records into alerts."""
+
+    bundle: Bundle
+    input: InputSettings
+    policy: Policy
+    explain: Explain
+    parser: Parser
+    reader: Reader
+    rules: Rules
+
+
+def build(
+    path: Path, overrides: dict[str, object], rules: Rules, inputs: list[str], *, want_scores: bool = False
+) -> Core:
+    """Load a bundle and prepare to read, parse, score and judge with it.
+
+    `overrides` are input settings that differ from the bundle's.
+
+    Raises:
+        BadSetup: the bundle or a setting cannot be used.
+    """
+    bundle = load(path)
+    settings = effective(bundle.manifest.input, overrides)
+    session = bundle.calibration.session is not None
+    if settings.session != session:
+        kind = "sessions" if session else "long-lived sources"
+        raise BadSetup(f"{path} was trained for {kind}; train another bundle to judge the other kind")
+    parser = Parser(vocabulary.from_json(_part(bundle, "vocabulary")))
+    return Core(
+        bundle=bundle,
+        input=settings,
+        policy=_policy(bundle, settings, rules, _replay_command(path, overrides, inputs), want_scores),
+        explain=_explain(parser),
+        parser=parser,
+        reader=Reader(settings, header.from_json(_part(bundle, "headers")), rules.bounds),
+        rules=rules,
+    )
+
+
+def effective(trained: InputSettings, overrides: dict[str, object]) -> InputSettings:
+    """The bundle's input settings with what somebody said otherwise."""
+    return msgspec.structs.replace(trained, **{k: v for k, v in overrides.items() if v is not None})
+
+
+def _part(bundle: Bundle, name: str) -> object:
+    try:
+        return bundle.templates[name]
+    except KeyError:
+        raise BadSetup(
+            f"{bundle.path / 'templates.json'}: there is no {name!r}; fit the bundle again"
+        ) from None
+
+
+def _policy(bundle: Bundle, settings: InputSettings, rules: Rules, command: str, want_scores: bool) -> Policy:
+    calibration = bundle.calibration
+    budget = calibration.budget if rules.budget is None else rules.budget
+    session = calibration.session is not None
+    idle_s = settings.idle_timeout_s if session else settings.idle_timeout_s or STREAM_IDLE_S
+    stream = calibration.stream
+    resolve_us = round(rules.resolve_after_s * SECOND_US)
+    return Policy(
+        calibration=calibration,
+        session=session,
+        budget=budget,
+        threshold=score_threshold(calibration, budget),
+        event_threshold=event_threshold(budget),
+        prior_total=sum(stream.counts) if stream is not None else 0.0,
+        idle_us=None if idle_s is None else round(idle_s * SECOND_US),
+        lateness_us=round(rules.allowed_lateness_s * SECOND_US),
+        resolve_us=resolve_us,
+        quiet_us=resolve_us // QUIET_SHARE,
+        naming=Naming(bundle=bundle.id, after_lines=rules.after_lines, replay=lambda _: command),
+        want_scores=want_scores,
+    )
+
+
+def _explain(parser: Parser) -> Explain:
+    def template(token: int) -> tuple[str, str]:
+        found = parser.vocabulary.template(token)
+        if found is not None:
+            return found.id, found.text
+        return "", {END: "(the end)", UNKNOWN: "(a new message)"}.get(token, "")
+
+    return Explain(template=template, parameters=parser.parameters, pattern=parser.pattern)
+
+
+def _replay_command(path: Path, overrides: dict[str, object], inputs: list[str]) -> str:
+    """The command that shows the same alert again."""
+    words = ["tailrace", "replay", *inputs, "--bundle", str(path)]
+    for name, value in overrides.items():
+        words += _option(_FLAGS.get(name, name), value)
+    return shlex.join(words)
+
+
+_FLAGS = {"source_fields": "source_field", "idle_timeout_s": "idle_timeout"}
+
+
+def _option(name: str, value: object) -> list[str]:
+    flag = "--" + name.replace("_", "-")
+    match value:
+        case None:
+            return []
+        case bool():
+            return [flag if value else "--no-" + flag[2:]]
+        case list() | tuple():
+            return [word for one in value for word in (flag, str(one))]
+        case _:
+            return [flag, str(value)]

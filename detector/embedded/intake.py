@@ -1,0 +1,83 @@
+"""Lines of all origins in the order of their shard, with their tokens and its clock. No I/O."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from detector.embedded.reader import Reader, Timed
+from detector.inputs.merge import merge
+from detector.pipeline import Batch
+from detector.records import UNKNOWN, Line, Record, Reject
+from detector.stages.parse import Parser
+
+
+class Intake:
+    """Turns each origin's records into batches for the core.
+
+    The shard's clock is the newest of its origins' clocks, so that a file that jumped back, because its
+    clock was wrong, takes the shard back with it.
+    """
+
+    def __init__(self, reader: Reader, parser: Parser) -> None:
+        """Start where the reader's memories are."""
+        self._reader, self._parser = reader, parser
+        self._clocks: dict[str, int] = {
+            origin: memory.clock.now_us or 0 for origin, memory in reader.memories.items()
+        }
+        self.clock_us = max(self._clocks.values(), default=0)
+        self.rejects: list[Reject] = []
+        self.lines = 0
+        self.continuations = 0
+
+    def timed(self, origin: str, batches: Iterable[list[Record]]) -> Iterator[list[Timed]]:
+        """Decode an origin's records as they come."""
+        for records in batches:
+            read = self._reader.read(origin, records)
+            self.rejects += read.rejects
+            self.continuations += read.continuations
+            self.lines += len(records)
+            yield read.lines
+
+    def merged(self, feeds: Mapping[str, Iterable[list[Record]]], max_lines: int) -> Iterator[Batch]:
+        """Batches of all origins' lines in the order of their times."""
+        timed = [self.timed(origin, batches) for origin, batches in feeds.items()]
+        ordered = timed[0] if len(timed) == 1 else merge(timed, _time_of, max_items=max_lines)
+        for lines in ordered:
+            if lines:
+                yield self.batch(lines)
+
+    def batch(self, timed: list[Timed]) -> Batch:
+        """A batch for the core, with the shard's clock before each line."""
+        lines = [line for line, _ in timed]
+        clocks = self._follow(timed)
+        return Batch(lines, self._tokens(lines), clocks, self.clock_us or None)
+
+    def _tokens(self, lines: list[Line]) -> list[int]:
+        if not any(line.continuation for line in lines):
+            return self._parser.match_all([line.message for line in lines])
+        match = self._parser.match
+        return [UNKNOWN if line.continuation else match(line.message) for line in lines]
+
+    def _follow(self, timed: list[Timed]) -> list[int]:
+        """Move the shard's clock line by line; its value before each."""
+        before: list[int] = []
+        clock, clocks = self.clock_us, self._clocks
+        for line, after in timed:
+            before.append(clock)
+            earlier = clocks.get(line.origin, 0)
+            if after == earlier:
+                continue
+            clocks[line.origin] = after
+            if after > clock:
+                clock = after
+            elif after < earlier == clock:
+                clock = max(clocks.values())
+        self.clock_us = clock
+        return before
+
+    def take_rejects(self) -> list[Reject]:
+        """What was put aside since the last time."""
+        rejects, self.rejects = self.rejects, []
+        return rejects
+
+
+def _time_of(timed: Timed) -> int | None:
+    return timed[0].time_us

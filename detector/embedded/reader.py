@@ -1,0 +1,91 @@
+"""From records to lines with tokens: what serving and training share. No I/O."""
+
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from detector.bundle import InputSettings
+from detector.records import Line, Record, Reject
+from detector.stages import decode_memory
+from detector.stages.decode import Decoder
+from detector.stages.decode_memory import DecodeMemory
+from detector.stages.decode_settings import DecodeSettings
+from detector.stages.header import Headers
+from detector.stages.rows import lines_of_rows
+
+Timed = tuple[Line, int]  # a line, and its origin's clock after it; 0 before the first time
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """The limits of decoding that a configuration sets."""
+
+    max_line_bytes: int = 1 << 20
+    max_future_s: float = 86_400.0
+
+
+class Read(msgspec.Struct, frozen=True):
+    """What a stretch of records of one origin came to."""
+
+    lines: list[Timed]
+    rejects: list[Reject]
+    continuations: int
+
+
+class Reader:
+    """Decodes origin by origin, each with a memory of its own."""
+
+    def __init__(self, settings: InputSettings, headers: Headers, bounds: Bounds) -> None:
+        """Prepare the decoder.
+
+        Raises:
+            BadSetup: a setting cannot be used.
+        """
+        self._rows = settings.sequence_rows
+        zone = ZoneInfo(settings.timezone) if settings.timezone else UTC
+        self._decoder = Decoder(_decode_settings(settings, bounds), headers, zone)
+        self.memories: dict[str, DecodeMemory] = {}
+
+    def read(self, origin: str, records: list[Record]) -> Read:
+        """Decode the next records of an origin."""
+        if self._rows:
+            lines, rejects = lines_of_rows(records)
+            return Read([(line, 0) for line in lines], rejects, 0)
+        decoded = self._decoder.decode(records, self.memories.get(origin, DecodeMemory()))
+        self.memories[origin] = decoded.memory
+        clocks = [clock or 0 for clock in decoded.clocks[1:]]
+        if decoded.lines:
+            clocks.append(decoded.memory.clock.now_us or 0)
+        timed = list(zip(decoded.lines, clocks, strict=True))
+        return Read(timed, decoded.rejects, decoded.counts.continuations)
+
+    def forget(self, origin: str) -> None:
+        """An origin is over."""
+        self.memories.pop(origin, None)
+
+
+def _decode_settings(settings: InputSettings, bounds: Bounds) -> DecodeSettings:
+    return DecodeSettings(
+        envelope=settings.envelope,  # type: ignore[arg-type]  # checked where it is read
+        session=settings.session,
+        source_fields=tuple(settings.source_fields),
+        source_regex=settings.source_regex,
+        first_line=settings.first_line_regex,
+        unheaded_continues=settings.unheaded_continues,
+        message_field=settings.message_field,
+        time_field=settings.time_field,
+        level_field=settings.level_field,
+        event_field=settings.event_field,
+        max_line_bytes=bounds.max_line_bytes,
+        max_future_s=bounds.max_future_s,
+    )
+
+
+def encode_memories(memories: dict[str, DecodeMemory]) -> dict[str, bytes]:
+    """The memories of all origins, to be committed with the fence."""
+    return {origin: decode_memory.encode(memory) for origin, memory in memories.items()}
+
+
+def decode_memories(data: dict[str, bytes]) -> dict[str, DecodeMemory]:
+    """The memories that `encode_memories` gave."""
+    return {origin: decode_memory.decode(content) for origin, content in data.items()}
