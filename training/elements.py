@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from detector.stages.header import LEVEL, PIECES, SPACED_TAG
+from detector.stages.header import PIECES, SPACED_TAG
 from detector.stages.timestamp import PATTERNS as TIMES
 
 LEADING: Final = 20  # elements looked at
@@ -25,9 +25,10 @@ _CLASSES = (
     ("S", re.compile(PIECES["separator"] + _END)),
     ("B", re.compile(PIECES["brackets"] + _END)),
     ("C", re.compile(PIECES["tag"] + rb"(?= |$)")),
-    ("W", re.compile(rb"[^\s|]{1,400}\|?")),
+    ("W", re.compile(rb"[^\s|]{1,400}")),
 )
 _SPACED = re.compile(SPACED_TAG)
+_FLAG = re.compile(rb"F(?= |$)")  # container runtimes mark whole lines so; seldom a level by itself
 _GAP = re.compile(rb" *\|? *")
 
 
@@ -65,12 +66,9 @@ def _next(shape: bytes, at: int, *, spaced: bool) -> tuple[str, str, int]:
     for letter, pattern in _CLASSES:
         if letter == "C" and not spaced and _SPACED.match(shape, at):
             continue  # behind a time stamp the first word is the host
+        if letter == "L" and _FLAG.match(shape, at):
+            continue
         found = pattern.match(shape, at)
         if found is not None:
             return letter, "", found.end()
     return "W", "", at
-
-
-def is_level(text: bytes) -> bool:
-    """Whether a word is the name of a level."""
-    return re.fullmatch(LEVEL, text) is not None

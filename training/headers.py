@@ -17,25 +17,28 @@ LOOKED_AT: Final = 1024  # bytes of a line
 MOST_HEADERS: Final = 6
 FIRST_TIME_WITHIN: Final = 7  # elements; a time further right belongs to the message
 STRONG_SHARE: Final = 0.9
+TAG_SHARE: Final = 0.8
 STRONG_GAP: Final = 4  # columns between two strong ones
+SMALLEST_PART: Final = 0.05  # of a group, for a part of it to have a header of its own
 SMALLEST_SHARE: Final = 0.01  # of the sample, for a group of lines to have a header of its own
 MOST_COLUMNS: Final = 14
 FEWEST_FOLLOWING: Final = 4  # different elements behind a header, or it would cut into the message
 
 Lines = Sequence[list[Element]]
+Found = tuple[int, tuple[Column, ...]]  # a header's columns with the lines it is for
 _TIME_RANK: Final = ("iso", "slashes", "access", "mail", "epoch-us", "epoch-ms", "epoch")
 
 
 def learn_headers(lines: Iterable[bytes]) -> Headers:
     """The headers of a stream; lines beyond the sample are not read."""
     sample = [lex(shape_of(line[:LOOKED_AT])) for line, _ in zip(lines, range(SAMPLE), strict=False)]
-    found: list[tuple[int, int, Header]] = []
+    found: list[Found] = []
     for group in _groups([line for line in sample if line], max(2, int(len(sample) * SMALLEST_SHARE))):
         found.extend(_headers_of(group))
-    # Long headers are tried first: a short one would also fit their lines.
     best = sorted(found, key=lambda item: -item[0])[:MOST_HEADERS]
-    unique = dict.fromkeys(header for *_, header in sorted(best, key=lambda item: (-item[1], -item[0])))
-    return Headers(tuple(unique))
+    # Long headers are tried first: a short one would also fit their lines.
+    best.sort(key=lambda item: (-len(item[1]), -item[0]))
+    return Headers(tuple(map(Header, dict.fromkeys(columns for _, columns in best))))
 
 
 def _groups(lines: Lines, smallest: int) -> list[Lines]:
@@ -53,32 +56,43 @@ def _first_time(line: list[Element]) -> tuple[int, str, bytes]:
     return -1, "", b""
 
 
-def _headers_of(group: Lines) -> list[tuple[int, int, Header]]:
+def _headers_of(group: Lines) -> list[Found]:
     """One header for a group; several where it shares nothing behind its time stamp."""
-    columns = _columns(group)
     first = _first_time(group[0])[0]
-    if len(columns) > first + 1 or first < 0:
-        return [(len(group), len(columns), Header(tuple(columns)))] if columns else []
-    found = [(len(group), len(columns), Header(tuple(columns)))]
-    for part in _parts(group, first):
-        longer = _columns(part)
-        if len(longer) > len(columns):
-            found.append((len(part), len(longer), Header(tuple(longer))))
+    columns = _columns(group)
+    found = [(len(group), tuple(columns))] if columns else []
+    if first < 0 or not columns:
+        return found
+    if len(columns) == first + 1:
+        for part in _parts(group, first):
+            longer = _columns(part)
+            if len(longer) > len(columns) and _message_remains(part, longer):
+                found.append((len(part), tuple(longer)))
+    else:
+        # A line of another form keeps its message whole behind the time stamp.
+        found.append((0, tuple(_choose_time(columns[: first + 1]))))
     return found
 
 
 def _parts(group: Lines, first: int) -> list[Lines]:
-    """Split by where the level stands, else by the classes of the next elements."""
+    """Split by where the level stands, where nearly every line has one, else by what follows first."""
+    following = ["".join(map(_strict_letter, line[first + 1 : first + 7])) for line in group]
+    levelled = sum("L" in letters for letters in following) >= STRONG_SHARE * len(group)
     parts: defaultdict[str, list[list[Element]]] = defaultdict(list)
-    for line in group:
-        letters = "".join(element.letter for element in line[first + 1 : first + 7])
-        parts[letters[: letters.find("L") + 1] or letters[:2]].append(line)
-    return [part for part in parts.values() if len(part) * 20 >= len(group)]
+    for line, letters in zip(group, following, strict=True):
+        parts[letters[: letters.find("L") + 1] if levelled else letters[:2]].append(line)
+    return [part for part in parts.values() if len(part) >= SMALLEST_PART * len(group)]
+
+
+def _strict_letter(element: Element) -> str:
+    """A level in small letters without brackets may be any word of a message."""
+    return "W" if element.letter == "L" and element.text.rstrip(b":,").islower() else element.letter
 
 
 def _columns(group: Lines) -> list[Column]:
     strong = _last_strong(group)
-    columns = [_column(group, at) for at in range(strong + 1)]
+    first = _first_time(group[0])[0]
+    columns = [_column(group, at, leading=at < first) for at in range(strong + 1)]
     columns = _grow(group, columns)
     return _choose_time(columns)
 
@@ -106,7 +120,7 @@ def _last_strong(group: Lines) -> int:
     return last
 
 
-def _column(group: Lines, at: int) -> Column:
+def _column(group: Lines, at: int, *, leading: bool) -> Column:
     """The piece that fits a column before the last strong one."""
     present = [line[at] for line in group if len(line) > at]
     letter, count = Counter(element.letter for element in present).most_common(1)[0]
@@ -117,7 +131,8 @@ def _column(group: Lines, at: int) -> Column:
     if piped:
         return Column("cell", piped=True)
     piece = {"L": "level", "S": "separator", "B": "brackets", "P": "priority"}.get(letter, "word")
-    if piece != "level" and count < len(present):
+    # What stands before the time (a mark of alerts, say) may be another word tomorrow.
+    if piece not in {"level", "priority"} and (leading or count < len(present)):
         piece = "word"
     return Column(piece)
 
@@ -140,14 +155,15 @@ def _grow(group: Lines, columns: list[Column]) -> list[Column]:
         columns = [*columns, *more]
         if not more:
             break
-        if _message_remains(group, len(columns)):
+        if _message_remains(group, columns):
             longest = columns
         if more[-1].piece in {"tag", "until-dash"}:
             break
     return longest
 
 
-def _message_remains(group: Lines, at: int) -> bool:
+def _message_remains(group: Lines, columns: list[Column]) -> bool:
+    at = len(columns) + (columns[-1].piece == "until-dash")
     following = [line[at].text for line in group if len(line) > at]
     return len(following) >= STRONG_SHARE * len(group) and len(set(following)) >= FEWEST_FOLLOWING
 
@@ -161,7 +177,7 @@ def _next_columns(group: Lines, columns: list[Column]) -> list[Column]:
         share = _share(group, at, _is(letter))
         if share >= least:
             return [Column(piece, optional=share < 1)]
-    if _share(group, at, _is("C")) >= 0.8:
+    if _share(group, at, _is("C")) >= TAG_SHARE:
         return [Column("tag", optional=True)]
     return _words(group, columns) or _floating(group, at)
 
@@ -173,6 +189,8 @@ def _words(group: Lines, columns: list[Column]) -> list[Column]:
         return []
     if _few(group, at) and _share(group, at, lambda element: element.blanks > 1) >= STRONG_SHARE:
         return [Column("word")]
+    if _share(group, at, _closes) >= STRONG_SHARE:
+        return [Column("word")]
     host = columns[-1].piece == "time"
     for width in (1, 2):
         if width == 2 and not (_few(group, at + 1) and _share(group, at + 1, _is("W")) >= STRONG_SHARE):
@@ -182,6 +200,10 @@ def _words(group: Lines, columns: list[Column]) -> list[Column]:
     return []
 
 
+def _closes(element: Element) -> bool:
+    return element.text.endswith(b"]") and b"[" not in element.text
+
+
 def _few(group: Lines, at: int) -> bool:
     values = {line[at].text for line in group if len(line) > at}
     return len(values) <= max(20, len(group) // 20)
@@ -189,7 +211,7 @@ def _few(group: Lines, at: int) -> bool:
 
 def _ends_header(group: Lines, at: int) -> bool:
     strong = any(_share(group, at, _is(letter)) >= STRONG_SHARE for letter in "SB")
-    return strong or _share(group, at, _is("C")) >= 0.8
+    return strong or _share(group, at, _is("C")) >= TAG_SHARE
 
 
 def _floating(group: Lines, at: int) -> list[Column]:

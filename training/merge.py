@@ -14,6 +14,10 @@ from training.protected import is_protected
 WILD: Final = "<*>"
 Pattern = tuple[str, ...]
 Family = tuple[tuple[int, ...], list[Pattern]]
+FEWEST_VALUES: Final = 2
+NEEDED: Final = (4, 3, 2)  # different words, by how many literals are shared
+NEEDED_FIRST: Final = (12, 6, 3)  # the first word says most about what a line is
+MANY_LITERALS: Final = (8, 14)
 LONGEST_PAIRED: Final = 30  # tokens; longer patterns are not looked at two positions at a time
 
 
@@ -51,7 +55,7 @@ def _merge_group(
 
 def _families(group: dict[Pattern, None], variable: set[str]) -> list[Family]:
     """Patterns equal but for some positions that vary, the largest family first."""
-    if len(group) < 2:
+    if len(group) < FEWEST_VALUES:
         return []
     length = len(next(iter(group)))
     found: list[Family] = []
@@ -87,22 +91,32 @@ def _without(pattern: Pattern, positions: tuple[int, ...]) -> Pattern:
 
 def _varies(positions: tuple[int, ...], members: list[Pattern], variable: set[str]) -> bool:
     """Whether every one of the positions holds values, by what stands in them."""
-    if len(members) < 2:
+    if len(members) < FEWEST_VALUES:
         return False
-    literals = sum(WILD not in token for at, token in enumerate(members[0]) if at not in positions)
-    return all(
-        _enough(at, {member[at] for member in members}, literals, len(positions), variable)
-        for at in positions
-    )
+    shape = members[0]
+    literals = sum(WILD not in token for at, token in enumerate(shape) if at not in positions)
+    for at in positions:
+        values = {member[at] for member in members}
+        if len(values) < FEWEST_VALUES or any(map(is_protected, values)):
+            return False
+        known = () if at and _is_key(shape[at - 1]) else variable
+        hinted = any(_looks_variable(value) or value in known for value in values)
+        if not (hinted and literals) and len(values) < _needed(at, shape, values, literals):
+            return False
+    return True
 
 
-def _enough(at: int, values: set[str], literals: int, together: int, variable: set[str]) -> bool:
-    if any(map(is_protected, values)) or len(values) < 2:
-        return False
-    if sum(_looks_variable(value) or value in variable for value in values) >= 1 and literals >= 1:
-        return True
-    needed = (12, 6, 3) if at == 0 else (4, 3, 2)
-    return len(values) >= needed[(literals >= 8) + (literals >= 14)]
+def _needed(at: int, shape: Pattern, values: set[str], literals: int) -> int:
+    """How many different words make a position a value; the more the rest says, the fewer."""
+    needed = NEEDED_FIRST if at == 0 else NEEDED
+    if at and _is_key(shape[at - 1]) or all(map(_is_state, values)):
+        return needed[0]
+    return needed[sum(literals >= enough for enough in MANY_LITERALS)]
+
+
+def _is_state(value: str) -> bool:
+    """Words in capitals are names of states, of which a program has several."""
+    return value.isupper() and WILD not in value
 
 
 def _looks_variable(value: str) -> bool:

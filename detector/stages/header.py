@@ -16,26 +16,22 @@ from detector.stages.shape import shape_of
 from detector.stages.timestamp import PATTERNS as TIMES
 
 LEVELS: Final = (
-    b"TRACE DEBUG INFO INFORMATION NOTICE WARN WARNING ERR ERROR CRIT CRITICAL ALERT EMERG EMERGENCY FATAL "
-    b"SEVERE LOG FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE"
-).split()
+    b"INFO WARN ERROR DEBUG WARNING FATAL TRACE NOTICE ERR CRITICAL CRIT ALERT EMERG EMERGENCY SEVERE "
+    b"INFORMATION LOG FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE"
+).split()  # the frequent ones first: that is the order in which they are tried
 LEVEL: Final = (
-    b"(?:"
-    + b"|".join(
-        sorted(
-            {form for name in LEVELS for form in (name, name.title(), name.lower())}, key=len, reverse=True
-        )
-    )
-    + b"|[VDIWEF])"
+    b"(?:[VDIWEF]\\b|"
+    + b"|".join(form(name) for form in (bytes.upper, bytes.title, bytes.lower) for name in LEVELS)
+    + b")"
 )
 SPACED_TAG: Final = rb"[A-Za-z][\w.-]{0,40}(?: [\w.-]{1,40}){1,2}(?=\[)"
-TAG: Final = rb"(?:[A-Za-z_/(<](?:[^\s:\[\]\"=,;]|::){0,100}|" + SPACED_TAG + b")"
+TAG: Final = rb"(?:[A-Za-z_/(<][^\s:\[\]\"=,;]{0,100}(?:::[^\s:\[\]\"=,;]{1,100}){0,5}|" + SPACED_TAG + b")"
 BRACKETS: Final = (
     rb"(?:\[[^\[\]]{0,300}(?:\[[^\[\]]{0,300}\][^\[\]]{0,300}){0,8}\]|\([^()]{0,300}\)|\{[^{}]{0,300}\})"
 )
 
 PIECES: Final[Mapping[str, bytes]] = {
-    "level": rb"[\[(<]?(?:[\w-]{1,40}:)?(" + LEVEL + rb")[\])>]?[:,]?",
+    "level": rb"(?:[\[(<](?:[\w-]{1,40}:)?)?(" + LEVEL + rb")[\])>]?[:,]?",
     "integer": rb"-?\d{1,20}[:,]?",
     "separator": rb"(?:-{1,3}|\||::?|>)",
     "brackets": BRACKETS + rb":?",
@@ -51,18 +47,56 @@ NAMED: Final = ("time", "level", "host", "tag")
 MOST_COLUMNS: Final = 20
 
 
+Span = tuple[int, int]
+ABSENT: Final = (0, 0)
+
+
 class Cut(msgspec.Struct, frozen=True, gc=False):
-    """Where a line's parts lie, in bytes; (0, 0) is a part that the line does not have."""
+    """Where a line's parts lie, in bytes; ABSENT is a part that the line does not have."""
 
-    kind: str  # of the time stamp; empty where there is none
-    time: tuple[int, int]
-    level: tuple[int, int]
-    host: tuple[int, int]
-    tag: tuple[int, int]
-    message: int  # where the message begins; it reaches to the end of the line
+    header: "Header | None"
+    spans: tuple[Span, ...]  # of the groups of the header's pattern
+
+    @property
+    def kind(self) -> str:
+        """The kind of the time stamp; empty where there is none."""
+        return self.header.kind if self.header else ""
+
+    @property
+    def time(self) -> Span:
+        """Where the time stamp stands."""
+        return self._span("time")
+
+    @property
+    def level(self) -> Span:
+        """Where the level stands."""
+        if self.kind == "klog":  # its first letter is the level
+            start = self.time[0]
+            return start, start + 1
+        return self._span("level")
+
+    @property
+    def host(self) -> Span:
+        """Where the host's name stands."""
+        return self._span("host")
+
+    @property
+    def tag(self) -> Span:
+        """Where the name of the program or component stands."""
+        return self._span("tag")
+
+    @property
+    def message(self) -> int:
+        """Where the message begins; it reaches to the end of the line."""
+        return self.spans[0][1]
+
+    def _span(self, name: str) -> Span:
+        group = self.header.groups.get(name) if self.header else None
+        span = ABSENT if group is None else self.spans[group]
+        return ABSENT if span[0] < 0 else span
 
 
-NOTHING: Final = Cut("", (0, 0), (0, 0), (0, 0), (0, 0), 0)
+NOTHING: Final = Cut(None, (ABSENT,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,36 +115,18 @@ class Header:
     """What lines of one form begin with."""
 
     columns: tuple[Column, ...]
-    _pattern: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
-    _groups: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    kind: str = field(init=False, repr=False, compare=False)  # of the chosen time stamp; empty without one
+    groups: Mapping[str, int] = field(init=False, repr=False, compare=False)  # of the pattern, by part
+    pattern: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile the columns, and note which group of the pattern is which part."""
         named = [column.piece for column in self.columns if column.piece != "time" or column.chosen]
         named = [name for name in named if name in NAMED]
-        pattern = re.compile(b" *" + b"".join(map(_source, self.columns)))
-        object.__setattr__(self, "_pattern", pattern)
-        object.__setattr__(self, "_groups", {name: at + 1 for at, name in enumerate(named)})
-
-    def cut(self, shape: bytes) -> Cut | None:
-        """The parts of a shape, or None where it does not begin like this header."""
-        found = self._pattern.match(shape)
-        if found is None:
-            return None
-        spans = found.regs
-        groups = self._groups
-        kind = next((column.kind for column in self.columns if column.chosen), "")
-        time, level, host, tag = (
-            _present(spans[groups[name]]) if name in groups else (0, 0)
-            for name in ("time", "level", "host", "tag")
-        )
-        if kind == "klog":  # its first letter is the level
-            level = (time[0], time[0] + 1)
-        return Cut(kind, time, level, host, tag, found.end())
-
-
-def _present(span: tuple[int, int]) -> tuple[int, int]:
-    return span if span[0] >= 0 else (0, 0)
+        kinds = [column.kind for column in self.columns if column.chosen]
+        object.__setattr__(self, "kind", kinds[0] if kinds else "")
+        object.__setattr__(self, "groups", {name: at + 1 for at, name in enumerate(named)})
+        object.__setattr__(self, "pattern", re.compile(b" *" + b"".join(map(_source, self.columns))))
 
 
 def _source(column: Column) -> bytes:
@@ -139,9 +155,9 @@ class Headers:
     def cut(self, shape: bytes) -> Cut:
         """`split` for a shape."""
         for header in self.headers:
-            found = header.cut(shape)
+            found = header.pattern.match(shape)
             if found is not None:
-                return found
+                return Cut(header, found.regs)
         return NOTHING
 
 

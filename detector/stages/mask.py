@@ -40,6 +40,8 @@ _INSIDE = re.compile(
     """,
     re.VERBOSE,
 )
+# The frequent case of what _WHOLE and _INSIDE say: a number, an address, a hex number.
+_NUMBER = re.compile(rb"(0[xX][0A-Fa-f]+|/?-?0+(?:[.:]0+)*)[,;)\].:]*")
 _CHAIN = re.compile(rb"<\*>(?:[-/:.,]<\*>)+")
 _PAIRS = re.compile(rb"(?<=[,;&])(?=[A-Za-z]\w*=)|(?<=[\w\])]=)(?=[^=\s])")
 _DOTS = re.compile(rb"\.{4,}")
@@ -51,6 +53,8 @@ def mask_token(token: bytes) -> bytes:
         return b"(<*>)" if token == b"()" else token
     if len(token) > LONGEST_TOKEN or not token.strip(b"0"):
         return WILD
+    if (number := _NUMBER.fullmatch(token)) is not None:
+        return WILD + token[number.end(1) :]
     if not token.isascii():
         token = _clean(token)
     if b"...." in token and token.strip(b"."):

@@ -25,6 +25,7 @@ class Parser:
         self._tree = Tree(vocabulary)
         self._masks = MaskMemory()
         self._masked: dict[bytes, int] = {}
+        self._remember_templates()
         self._shapes = _TokensByShape(self)
 
     def match(self, message: bytes) -> int:
@@ -32,6 +33,12 @@ class Parser:
         if self.vocabulary.exact:
             return self._tree.exact(message)
         return self._shapes[message[:LONGEST_LINE].translate(SHAPE)]
+
+    def _remember_templates(self) -> None:
+        """Work out beforehand what most lines will ask for."""
+        if not self.vocabulary.exact:
+            for template in self.vocabulary.templates:
+                self.match_shape(shape_of(template.text.encode()))
 
     def match_all(self, messages: Iterable[bytes]) -> list[int]:
         """`match` for each message."""
