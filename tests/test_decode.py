@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from detector.stages.decode_settings import DecodeSettings
 from detector.stages.header import Column, Header, Headers
 
 ISO = Headers((Header((Column("time", "iso", chosen=True), Column("level"))),))
+MANY = Headers((*ISO.headers, Header((Column("time", "time", chosen=True),))))
 NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 SECOND = 1_000_000
 
@@ -49,6 +51,8 @@ FRAGMENTS = st.sampled_from(
         b"2026-01-02 09:00:00 INFO a day later",
         b"2099-01-01 00:00:00 INFO from the future",
         b"1999-01-01 00:00:00 INFO from the past",
+        b"11:59:00 before noon",
+        b"23:30:00 before midnight",
         b"2026-01-01 99:99:99 INFO no time at all",
         b"java.lang.IllegalStateException: bad",
         b"\tat com.example.Main.run(Main.java:12)",
@@ -83,11 +87,11 @@ def streams(draw: st.DrawFn) -> list[Record]:
     values = st.one_of(FRAGMENTS, st.binary(max_size=20), LOOKALIKES)
     return [
         Record(
-            draw(st.sampled_from(["a", "b", "c", "d"])),
+            draw(st.sampled_from("aaaabbcd")),
             draw(values),
             offset,
             offset + 1,
-            draw(st.sampled_from([None, NOON, NOON + 5 * SECOND, 7])),
+            draw(st.sampled_from([None, None, None, NOON, NOON + 5 * SECOND, 7])),
         )
         for offset in range(count)
     ]
@@ -97,7 +101,7 @@ SETTINGS = st.sampled_from(
     [
         DecodeSettings(max_continuations=3, max_origins=2, max_line_bytes=90),
         DecodeSettings(max_continuations=2, max_origins=3, max_future_s=3600.0, unheaded_continues=False),
-        DecodeSettings(session=True, source_regex=r"\w+(?=\.java)", reference_us=NOON),
+        DecodeSettings(session=True, source_regex=r"\w+(?=\.java)"),
         DecodeSettings(envelope="json", event_field="message", session=True, source_fields=("service.name",)),
         DecodeSettings(envelope="syslog", first_line=r"^\d{4}"),
         DecodeSettings(envelope="text", first_line=r"^\d{4}", max_continuations=2),
@@ -105,17 +109,17 @@ SETTINGS = st.sampled_from(
 )
 
 
-@given(streams(), SETTINGS, st.lists(st.integers(0, 30), max_size=6))
+@given(streams(), SETTINGS, st.lists(st.integers(0, 30), max_size=6), st.none() | st.just(NOON))
 def test_any_cut_into_batches_gives_the_same_lines(
-    stream: list[Record], settings: DecodeSettings, cuts: list[int]
+    stream: list[Record], settings: DecodeSettings, cuts: list[int], latest_us: int | None
 ) -> None:
     """Lines, clocks, rejects and memory do not depend on where batches end."""
-    whole = Decoder(settings, ISO).decode(stream, DecodeMemory())
-    memory, pieces = DecodeMemory(), []
+    memory, pieces = DecodeMemory(latest_us=latest_us), []
+    whole = Decoder(settings, MANY).decode(stream, memory)
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     for start, end in pairwise(edges):
         # A new decoder each time: what it remembers of shapes must not show either.
-        piece = Decoder(settings, ISO).decode(stream[start:end], memory)
+        piece = Decoder(settings, MANY).decode(stream[start:end], memory)
         memory = decode_memory.decode(decode_memory.encode(piece.memory))
         pieces.append(piece)
     assert [line for piece in pieces for line in piece.lines] == whole.lines
@@ -129,7 +133,7 @@ def test_the_memory_that_a_batch_starts_from_is_left_alone(
     stream: list[Record], settings: DecodeSettings
 ) -> None:
     """A batch can be computed twice from the same memory."""
-    decoder = Decoder(settings, ISO)
+    decoder = Decoder(settings, MANY)
     memory = decoder.decode(stream[:10], DecodeMemory()).memory
     before = decode_memory.encode(memory)
     assert decoder.decode(stream[10:], memory) == decoder.decode(stream[10:], memory)
@@ -140,7 +144,7 @@ def test_the_memory_that_a_batch_starts_from_is_left_alone(
 @given(st.lists(st.binary(max_size=200) | LOOKALIKES, max_size=8), SETTINGS)
 def test_any_bytes_give_lines_or_a_reason(values: list[bytes], settings: DecodeSettings) -> None:
     """Nothing raises, and nothing but a blank line vanishes."""
-    found = Decoder(settings, ISO).decode(records(*values), DecodeMemory())
+    found = Decoder(settings, MANY).decode(records(*values), DecodeMemory())
     assert len(found.lines) + len(found.rejects) + found.counts.blank == len(values)
     assert len(found.clocks) == len(found.lines)
     assert all(reject.reason for reject in found.rejects)
@@ -196,8 +200,22 @@ def test_a_line_without_a_time_has_its_kafka_record_s() -> None:
 def test_a_stamp_without_a_year_is_read_near_the_time_before_it() -> None:
     """New Year's Eve is followed by New Year's Day."""
     headers = Headers((Header((Column("time", "syslog", chosen=True),)),))
-    found = lines(b"Dec 31 23:59:59 a", b"Jan  1 00:00:01 b", headers=headers, reference_us=NOON)
+    stream = records(b"Dec 31 23:59:59 a", b"Jan  1 00:00:01 b")
+    found = Decoder(DecodeSettings(), headers).decode(stream, DecodeMemory(latest_us=NOON)).lines
     assert [line.time_us for line in found] == [NOON - 43_201 * SECOND, NOON - 43_199 * SECOND]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stamp", "days_back"), [("syslog", b"Mar  1 12:00:00", 306), ("time", b"13:00:00", 23 / 24)]
+)
+def test_the_first_stamp_of_a_file_is_no_later_than_the_file(
+    kind: str, stamp: bytes, days_back: float
+) -> None:
+    """What it leaves out is the last that is possible, not the nearest."""
+    headers = Headers((Header((Column("time", kind, chosen=True),)),))
+    decoder = Decoder(DecodeSettings(), headers)
+    (line,) = decoder.decode(records(stamp + b" a"), DecodeMemory(latest_us=NOON)).lines
+    assert line.time_us == NOON - days_back * 86_400 * SECOND
 
 
 def test_a_stack_trace_is_evidence_of_the_line_before_it() -> None:

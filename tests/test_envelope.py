@@ -273,7 +273,8 @@ SYSLOG = {
 def test_syslog_is_read_as_it_travels(form: str) -> None:
     """Priority, time, host, tag and message; what is absent is absent."""
     raw, time_us, source, level, message = SYSLOG[form]
-    found = lines(raw, reference_us=T)
+    decoder = Decoder(DecodeSettings(), TIME)
+    found = decoder.decode([Record("topic", raw, 7, 8)], DecodeMemory(latest_us=T)).lines
     expected = [] if message is None else [Line("topic", 7, -1, source, time_us, level, message, raw)]
     assert found == expected
 

@@ -38,6 +38,7 @@ class Assembly:
 
     origin: str
     reference_us: int | None  # a time near to the record's
+    latest_us: int | None  # set while nothing but this is known of the record's time
     has_first_line: bool  # the origin has had one
     headed: bool  # the origin's last first line had a header with a time
     lean: int  # above 0: the origin's records are JSON; below: text
@@ -52,6 +53,7 @@ class Assembly:
         self._max_future_us = settings.max_future_us
         self._origins = dict(memory.origins)
         self._clock = copy(memory.clock)
+        self._latest_us = memory.latest_us
         self._lines: list[Line] = []
         self._clocks: list[int | None] = []
         self._rejects: list[Reject] = []
@@ -68,7 +70,7 @@ class Assembly:
             self._leave()
             self._enter(record.origin)
         if self._time_us is None:
-            self.reference_us = self._near(record)
+            self._look_around(record)
 
     def blank(self) -> None:
         """The present record has nothing to say."""
@@ -103,6 +105,7 @@ class Assembly:
         if stamp_us is not None and (stamp_us != time_us or stamp_us != clock.now_us or clock.jump_lines):
             time_us = clock.follow(stamp_us, record.time_us, self._max_future_us)
             self._time_us = self.reference_us = time_us
+            self.latest_us = None
             if time_us != stamp_us:
                 self._held += 1
         if len(text) > EVIDENCE_BYTES:
@@ -134,14 +137,14 @@ class Assembly:
         self._leave()
         sourceless = sum(not line.source for line in self._lines)
         counts = DecodeCounts(self._blank, self._rest, self._held, self._bad_times, sourceless)
-        memory = DecodeMemory(self._clock, self._origins)
+        memory = DecodeMemory(self._clock, self._origins, self._latest_us)
         return Decoded(self._lines, self._clocks, self._rejects, memory, counts)
 
-    def _near(self, record: Record) -> int | None:
-        """A time near to the first line of an origin."""
-        if record.time_us is not None:
-            return record.time_us
-        return self._settings.reference_us if self._clock.now_us is None else self._clock.now_us
+    def _look_around(self, record: Record) -> None:
+        """Find a time near to that of an origin's first line."""
+        self.reference_us = self._clock.now_us if record.time_us is None else record.time_us
+        if self.reference_us is None:
+            self.reference_us = self.latest_us = self._latest_us
 
     def _enter(self, origin: str) -> None:
         self.origin = origin
@@ -150,6 +153,7 @@ class Assembly:
         memory = known or _NOTHING
         self._source = memory.source
         self._time_us = self.reference_us = memory.time_us
+        self.latest_us = None
         self._continuations, self.lean, self.headed = memory.continuations, memory.json_lean, memory.headed
 
     def _leave(self) -> None:

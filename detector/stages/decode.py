@@ -147,6 +147,8 @@ class Decoder:
             return
         name = self._named(line, heading) if self._source_fields else ""
         stamp_us = self._plain.time_us(heading, line, out.reference_us)
+        if out.latest_us is not None and stamp_us is not None:
+            stamp_us = self._plain.not_after(out.latest_us, stamp_us, heading, line)
         source = self._source(raw, name, out.origin)
         out.line(-1, source, stamp_us, heading.level, line[heading.message :], raw)
 

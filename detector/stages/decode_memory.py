@@ -19,10 +19,15 @@ class OriginMemory(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class DecodeMemory(msgspec.Struct, frozen=True, array_like=True):
-    """The shard's clock and its origins, the one unseen for longest first."""
+    """The shard's clock and its origins, the one unseen for longest first.
+
+    `latest_us` is where a shell says that the lines of new origins are no later, as a file's last change
+    does: it dates the first time stamp of an origin that leaves out its year or day.
+    """
 
     clock: ShardClock = msgspec.field(default_factory=ShardClock)
     origins: dict[str, OriginMemory] = {}
+    latest_us: int | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -18,14 +18,11 @@ class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     source_fields: tuple[str, ...] = ()  # dotted; their values are joined with "/"
     source_regex: str | None = None  # over the line or message: group 1, else the whole match
     first_line: str | None = None  # a line it is not found in continues the one before
-    unheaded_continues: bool = (
-        True  # what has no header continues what has one; false where many lines have none
-    )
+    unheaded_continues: bool = True  # a line without a header continues one with; not where many have none
     message_field: str | None = None
     time_field: str | None = None
     level_field: str | None = None
     event_field: str | None = None  # the field that is the event token
-    reference_us: int | None = None  # what a stamp without year or date is near to, where nothing else says
     max_line_bytes: int = 1 << 20
     max_future_s: float = 86_400.0  # a stamp further from the clock than this must be confirmed
     max_continuations: int = 200  # in a row, frames of a stack apart; a change of format must not blind us

@@ -10,8 +10,9 @@ import msgspec
 from detector.stages.entry import level_name
 from detector.stages.header import Cut, Headers
 from detector.stages.shape import LONGEST_LINE, LONGEST_REMEMBERED, REMEMBERED, SHAPE
-from detector.stages.timestamp import PATTERNS, Clock
+from detector.stages.timestamp import DAY_US, HALF_DAY_US, HALF_YEAR_US, PATTERNS, SECOND_US, Clock
 
+MINUTE_US = 60 * SECOND_US
 Span = tuple[int, int]
 
 
@@ -46,6 +47,14 @@ class PlainReader:
         if not heading.kind:
             return None
         return self._clock.read(heading.kind, line[heading.start : heading.end], reference_us)
+
+    def not_after(self, latest_us: int, time_us: int, heading: Heading, line: bytes) -> int:
+        """The line's time, a year or a day earlier where it left that out and would lie in the future."""
+        slack_us, back_us = (MINUTE_US, HALF_DAY_US) if heading.kind == "time" else (DAY_US, HALF_YEAR_US)
+        if time_us <= latest_us + slack_us:
+            return time_us
+        earlier_us = self.time_us(heading, line, latest_us - back_us)
+        return time_us if earlier_us is None else earlier_us
 
     def stamp(self, text: str, reference_us: int | None) -> int | None:
         """The time written in a field, by the first kind of time stamp that it is."""
