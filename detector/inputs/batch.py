@@ -45,6 +45,7 @@ class Batch:
     fence_before: Fence
     fence_after: Fence
     at_end: bool  # nothing more can be delivered now
+    stdin_open: bool  # standard input is read and may bring more; it is in no fence
     losses: list[Loss]
     troubles: list[Trouble]  # the ones of this moment, not only the new ones
 

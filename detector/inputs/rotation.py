@@ -1,0 +1,220 @@
+"""Find out what happened to the followed files since the last look. Reads files.
+
+Rename and compression move a content, truncation and a reused inode replace it, and a copy beside a file
+is not a new file. Rules, in the order in which they are applied:
+
+1. A content is where its inode is, as long as that still begins with what was read of it.
+2. A content that is not found is looked for in its folder: under a rotated name, by what it begins with.
+3. What is left and begins as a living content of its family does is a copy of it, and is not read.
+4. What is left is new. A path that was read before gets a new generation, and so do files that rotation
+   moved away from it between two looks.
+"""
+
+import os
+from dataclasses import dataclass, field
+
+from detector.errors import Unreadable
+from detector.inputs.archives import is_archive, unreadable
+from detector.inputs.batch import Loss, Trouble
+from detector.inputs.life import SETTLED, Life, accept_cut, begin, detach, holding, settle, skip_to_end
+from detector.inputs.mark import NOWHERE, SPAN_BYTES, Fit, Identity, begins_with, compare, ends_of
+from detector.inputs.sighting import Seen, Sighting, age, family, is_rotation_of, see
+
+Lives = dict[str, Life]  # by the name of their mark, in the order in which they began
+
+
+@dataclass(slots=True)
+class Rotation:
+    """One look at all contents; `copies` outlive it, for a copy may be shorter than what was read."""
+
+    lives: Lives
+    sighting: Sighting
+    copies: dict[Identity, str] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+    _homes: set[Identity] = field(default_factory=set)
+    _kin: dict[str, list[Life]] = field(default_factory=dict)  # by family
+    _newest: dict[str, Life] = field(default_factory=dict)  # by origin
+
+    def find_all(self) -> None:
+        """Rules 1 and 2."""
+        for life in self.lives.values():
+            self._find(life)
+            if not life.missing:
+                self._homes.add(life.mark.identity)
+        for life in self.lives.values():
+            if life.missing:
+                self._find_again(life)
+            if life.missing == SETTLED:
+                self._count_loss(life)
+
+    def take_new(self, *, from_end: bool = False, is_first: bool = False) -> None:
+        """Rules 3 and 4."""
+        for life in self.lives.values():
+            self._index(life)
+        for last in list(self._newest.values()):
+            if not self._is_in_place(last):
+                self._take_missed(last)
+        copies: dict[Identity, str] = {}
+        for seen in self._loose():
+            if not is_first and (name := self._copied(seen)):
+                copies[seen.identity] = name
+            else:
+                self._begin(seen.path, seen, from_end=from_end)
+        self.copies = copies
+
+    def _find(self, life: Life) -> None:
+        """Rule 1."""
+        mark = life.mark
+        life.missing += 1
+        if mark.identity == NOWHERE:
+            return
+        seen = see(mark.path)
+        if seen is None or seen.identity != mark.identity:
+            seen = self.sighting.files.get(mark.identity) or _moved(life, self.sighting)
+        if seen is None:
+            return
+        found = holding(life, seen)
+        if (
+            found is Fit.SHORT
+            and seen.size >= max(mark.offset, mark.tail_at)
+            and not self._is_kept_elsewhere(life)
+        ):
+            accept_cut(life, seen.size)
+            found = Fit.WHOLE
+        if found is Fit.WHOLE:
+            settle(life, seen)
+        else:
+            detach(life)
+
+    def _is_kept_elsewhere(self, life: Life) -> bool:
+        """Whether a file that got shorter was copied before."""
+        around = self.sighting.around(life.mark.path)
+        kin = [seen for seen in around if seen.identity != life.mark.identity and _is_kin(life, seen)]
+        return any(_fit(life, seen) is Fit.WHOLE for seen in kin)
+
+    def _index(self, life: Life) -> None:
+        self._newest[life.mark.origin] = life
+        self._kin.setdefault(family(life.mark.path), []).append(life)
+
+    def _loose(self) -> list[Seen]:
+        files = self.sighting.files
+        return [seen for seen in files.values() if seen.size and seen.identity not in self._homes]
+
+    def _find_again(self, life: Life) -> None:
+        candidates = [seen for seen in self._candidates(life) if _is_kin(life, seen)]
+        whole = (seen for seen in candidates if _fit(life, seen) is Fit.WHOLE)
+        if seen := next(whole, None):
+            settle(life, seen)
+        elif not life.is_gone and (
+            seen := next((s for s in candidates if self._is_short_copy(life, s)), None)
+        ):
+            settle(life, seen)
+            accept_cut(life, seen.size)
+        if not life.missing:
+            self._homes.add(life.mark.identity)
+
+    def _candidates(self, life: Life) -> list[Seen]:
+        """Plain files first: an archive must be unpacked to be compared."""
+        found = {seen.identity: seen for seen in self._loose()}
+        if life.missing <= SETTLED:
+            around = self.sighting.around(life.mark.path)
+            found |= {
+                seen.identity: seen for seen in around if seen.size and seen.identity not in self._homes
+            }
+        return sorted(found.values(), key=lambda seen: (is_archive(seen.path), seen.path))
+
+    def _is_short_copy(self, life: Life, seen: Seen) -> bool:
+        """Whether the writer went on between the copying and the truncation, and that was read."""
+        if os.path.realpath(seen.path) == life.mark.path:
+            return False
+        return self.copies.get(seen.identity) == life.mark.name or _fit(life, seen) is Fit.SHORT
+
+    def _count_loss(self, life: Life) -> None:
+        mark = life.mark
+        unread = mark.size * (not mark.done) if life.is_archive else mark.size - mark.offset
+        if unread > 0:
+            self.losses.append(Loss(mark.origin, mark.generation, unread))
+            mark.size = mark.offset
+
+    def _copied(self, seen: Seen) -> str:
+        """The content of which a file is a copy, if it is one."""
+        kin = [life for life in self._kin.get(family(os.path.realpath(seen.path)), ()) if not life.missing]
+        kin = [life for life in kin if life.mark.origin != seen.path and not life.is_archive]
+        if not kin:
+            return ""
+        try:
+            ends = ends_of(seen.path)
+            for life in kin:
+                if begins_with(life.mark.path, ends) or compare(seen.path, life.mark) is Fit.WHOLE:
+                    return life.mark.name
+        except OSError:
+            pass  # it is told where it is begun
+        return ""
+
+    def _is_in_place(self, last: Life) -> bool:
+        seen = self.sighting.files.get(last.mark.identity)
+        return seen is not None and seen.path == last.mark.origin
+
+    def _take_missed(self, last: Life) -> None:
+        """Take the contents that came and went at a path between two looks, oldest first."""
+        origin = last.mark.origin
+        new = next((seen for seen in self._loose() if seen.path == origin), None)
+        if last.is_gone and new is None:
+            return  # nothing is rotated there any longer
+        taken = self._homes | {new.identity} if new else self._homes
+        around = [seen for seen in self.sighting.around(last.mark.path) if seen.size]
+        later = [
+            seen for seen in around if seen.identity not in taken and seen.mtime_ns >= last.mark.mtime_ns
+        ]
+        rotated = [seen for seen in later if is_rotation_of(seen.path, os.path.realpath(origin))]
+        for seen in sorted(rotated, key=age):
+            if not self._is_copy(seen, new):
+                self._begin(origin, seen, from_end=False)
+
+    def _is_copy(self, seen: Seen, new: Seen | None) -> bool:
+        try:
+            return bool(self._copied(seen)) or (new is not None and begins_with(new.path, ends_of(seen.path)))
+        except OSError:
+            return True
+
+    def _begin(self, origin: str, seen: Seen, *, from_end: bool) -> None:
+        last = self._newest.get(origin)
+        try:
+            life = begin(origin, last.mark.generation + 1 if last else 0, seen)
+            if life is None:
+                return
+            if from_end:
+                skip_to_end(life)
+        except Unreadable as error:
+            self.sighting.troubles.append(Trouble(seen.path, str(error)))
+            return
+        except OSError as error:
+            self.sighting.troubles.append(Trouble(seen.path, str(unreadable(seen.path, error))))
+            return
+        self.lives[life.mark.name] = life
+        self._homes.add(seen.identity)
+        self._index(life)
+
+
+def _fit(life: Life, seen: Seen) -> Fit:
+    try:
+        return compare(seen.path, life.mark)
+    except OSError:
+        return Fit.OTHER
+
+
+def _moved(life: Life, sighting: Sighting) -> Seen | None:
+    if life.is_gone:
+        return None
+    around = sighting.around(life.mark.path)
+    return next((seen for seen in around if seen.identity == life.mark.identity), None)
+
+
+def _is_kin(life: Life, seen: Seen) -> bool:
+    """Whether rotation could have made this file from the content's file."""
+    path = os.path.realpath(seen.path)
+    if path == life.mark.path:
+        # Replaced by a copy of itself with more lines (rsync); not truncated, and not a new file that
+        # happens to begin with the same few lines.
+        return life.mark.identity != NOWHERE and not life.is_gone and life.mark.tail_at >= SPAN_BYTES
+    return family(path) == family(life.mark.path)

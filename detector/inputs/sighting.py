@@ -1,0 +1,105 @@
+"""Which files there are at this moment. Looks at folders; opens nothing."""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from detector.errors import Unreadable
+from detector.inputs.batch import Trouble
+from detector.inputs.mark import Identity
+from detector.inputs.paths import is_text, listed
+
+# What rotation appends: .1, -20260131, .2026-01-31T00:00, .old; and then packing
+_ROTATED = re.compile(r"(?:[.\-_]\d[\d.\-_T:]*|\.old)?(?:\.(?:gz|zst))?$")
+_NUMBERED = re.compile(r"[.\-_](\d{1,3})(?:\.(?:gz|zst))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A regular file as it was found."""
+
+    path: str
+    identity: Identity
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(slots=True)
+class Sighting:
+    """One look at all patterns, and at folders where something is missed."""
+
+    files: dict[Identity, Seen] = field(default_factory=dict)
+    troubles: list[Trouble] = field(default_factory=list)
+    _folders: dict[str, list[Seen]] = field(default_factory=dict)
+
+    def around(self, path: str) -> list[Seen]:
+        """The files in the same folder as `path`, whether a pattern matches them or not."""
+        folder = os.path.dirname(path)  # noqa: PTH120  # text in, text out
+        if folder not in self._folders:
+            self._folders[folder] = list(_files_in(folder))
+        return self._folders[folder]
+
+
+def look(patterns: Iterable[str]) -> Sighting:
+    """Find what the patterns match; a file with two names is found once."""
+    sighting = Sighting()
+    for pattern in patterns:
+        try:
+            paths = list(listed(pattern))
+            for path in paths:
+                _note(sighting, path)
+            if not paths:
+                sighting.troubles.append(Trouble(pattern, "no such file yet; it is waited for"))
+        except Unreadable as error:
+            sighting.troubles.append(Trouble(pattern, str(error)))
+    return sighting
+
+
+def see(path: str) -> Seen | None:
+    """The regular file at a path, if there is one that can be looked at."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # asked for every file on every poll
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return Seen(
+        path, Identity(found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    )
+
+
+def family(path: str) -> str:
+    """The path without what rotation and packing append: app.log for app.log.2.gz."""
+    return _ROTATED.sub("", path, count=1)
+
+
+def is_rotation_of(path: str, original: str) -> bool:
+    """Whether rotation could have given `original` this path."""
+    suffix = path.removeprefix(original)
+    return path.startswith(original) and bool(suffix) and _ROTATED.fullmatch(suffix) is not None
+
+
+def age(seen: Seen) -> tuple[int, int]:
+    """Sorts the rotated files of one path, oldest first: app.log.3 before app.log.2 of the same moment."""
+    numbered = _NUMBERED.search(seen.path)
+    return seen.mtime_ns, -int(numbered.group(1)) if numbered else 0
+
+
+def _note(sighting: Sighting, path: str) -> None:
+    if not is_text(path):
+        sighting.troubles.append(Trouble(repr(path), "its name is not UTF-8; rename it"))
+    elif seen := see(path):
+        sighting.files.setdefault(seen.identity, seen)
+
+
+def _files_in(folder: str) -> Iterator[Seen]:
+    try:
+        paths = sorted(entry.path for entry in os.scandir(folder))
+    except OSError:
+        return
+    for path in paths:
+        if is_text(path) and (seen := see(path)):
+            yield seen
