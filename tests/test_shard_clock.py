@@ -3,17 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.stages.clock import CONFIRMING_LINES, ShardClock
+from detector.stages.clock import CONFIRMING_LINES, Bounds, ShardClock
 from detector.stages.epoch import digits, fractional, whole
 
 HOUR = 3_600_000_000
 START = 1_000 * HOUR
+BOUNDS = Bounds(max_future_us=HOUR, max_pause_us=100 * HOUR)
 stamps = st.integers(-(10**17), 10**17)
 
 
 def follow(clock: ShardClock, *stamps_us: int, arrival_us: int | None = None) -> list[int]:
     """The event times of lines with these stamps."""
-    return [clock.follow(stamp_us, arrival_us, HOUR) for stamp_us in stamps_us]
+    return [clock.follow(stamp_us, arrival_us, BOUNDS) for stamp_us in stamps_us]
 
 
 def test_the_clock_follows_and_never_goes_back_for_a_late_line() -> None:
@@ -37,6 +38,14 @@ def test_a_jump_is_believed_after_five_lines_in_a_row() -> None:
         found = follow(clock, START, *range(there, there + CONFIRMING_LINES))
         assert found == [START] * CONFIRMING_LINES + [there + CONFIRMING_LINES - 1]
         assert clock.now_us == there + CONFIRMING_LINES - 1
+
+
+def test_the_lines_after_a_pause_keep_their_times() -> None:
+    """Only the clock waits until it believes them."""
+    clock = ShardClock()
+    morning = [START + 9 * HOUR, START + 9 * HOUR + 5]
+    assert follow(clock, START, *morning) == [START, *morning]
+    assert clock.now_us == START
 
 
 def test_a_line_in_between_calls_a_jump_off() -> None:
@@ -74,7 +83,7 @@ def test_a_line_s_time_is_its_own_or_the_clock_s_or_the_feed_s(found: list[tuple
     clock = ShardClock()
     for stamp_us, arrival_us in found:
         before_us = clock.now_us
-        assert clock.follow(stamp_us, arrival_us, HOUR) in {stamp_us, arrival_us, before_us}
+        assert clock.follow(stamp_us, arrival_us, BOUNDS) in {stamp_us, arrival_us, before_us}
 
 
 @given(st.integers(10**9, 4 * 10**9), st.integers(0, 999_999))

@@ -5,6 +5,7 @@ from copy import copy
 import msgspec
 
 from detector.records import EVIDENCE_BYTES, Line, Record, Reject
+from detector.stages.clock import Bounds
 from detector.stages.decode_memory import DecodeMemory, OriginMemory
 from detector.stages.decode_settings import DecodeSettings
 from detector.stages.entry import Entry, shortened
@@ -50,7 +51,7 @@ class Assembly:
     def __init__(self, settings: DecodeSettings, memory: DecodeMemory) -> None:
         """Start from the memory, which stays as it is."""
         self._settings = settings
-        self._max_future_us = settings.max_future_us
+        self._bounds = Bounds(settings.max_future_us, settings.max_pause_us)
         self._origins = dict(memory.origins)
         self._clock = copy(memory.clock)
         self._latest_us = memory.latest_us
@@ -103,7 +104,7 @@ class Assembly:
             stamp_us = record.time_us
         time_us = self._time_us
         if stamp_us is not None and (stamp_us != time_us or stamp_us != clock.now_us or clock.jump_lines):
-            time_us = clock.follow(stamp_us, record.time_us, self._max_future_us)
+            time_us = clock.follow(stamp_us, record.time_us, self._bounds)
             self._time_us = self.reference_us = time_us
             self.latest_us = None
             if time_us != stamp_us:

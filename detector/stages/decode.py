@@ -126,11 +126,10 @@ class Decoder:
         if not entry.is_event:
             message = first_line(message)
             heading = self._plain.heading(message)
-            if heading.message:
-                if stamp_us is None:
-                    stamp_us = self._plain.time_us(heading, message, out.reference_us)
-                level = level or heading.level
-                message = message[heading.message :]
+            if stamp_us is None:
+                stamp_us = self._plain.time_us(heading, message, out.reference_us)
+            level = level or heading.level
+            message = message[heading.message :]
         if not message:
             out.blank()
             return
@@ -155,7 +154,7 @@ class Decoder:
     def _continues(self, line: bytes, heading: Heading, out: Assembly) -> bool:
         if self._first_line is not None:
             return self._first_line.search(line, 0, SEARCHED_BYTES) is None
-        if heading.message:
+        if heading.found:
             return False
         return (out.headed and self._unheaded_continues) or is_rest(line)
 

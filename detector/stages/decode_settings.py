@@ -24,7 +24,8 @@ class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     level_field: str | None = None
     event_field: str | None = None  # the field that is the event token
     max_line_bytes: int = 1 << 20
-    max_future_s: float = 86_400.0  # a stamp further from the clock than this must be confirmed
+    max_future_s: float = 3_600.0  # a stamp further from the clock must be confirmed before it moves it
+    max_pause_s: float = 2_592_000.0  # until then a stamp still further from it counts for nothing
     max_continuations: int = 200  # in a row, frames of a stack apart; a change of format must not blind us
     max_reject_bytes: int = 1_024  # of a record that is put aside
     max_origins: int = 1_000  # remembered; the one unseen for longest is forgotten
@@ -38,6 +39,11 @@ class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def max_future_us(self) -> int:
         """`max_future_s` in microseconds."""
         return int(self.max_future_s * MICROSECONDS)
+
+    @property
+    def max_pause_us(self) -> int:
+        """`max_pause_s` in microseconds."""
+        return int(self.max_pause_s * MICROSECONDS)
 
 
 def compiled(name: str, expression: str | None) -> re.Pattern[bytes] | None:

@@ -10,9 +10,9 @@ import msgspec
 from detector.stages.entry import level_name
 from detector.stages.header import Cut, Headers
 from detector.stages.shape import LONGEST_LINE, LONGEST_REMEMBERED, REMEMBERED, SHAPE
-from detector.stages.timestamp import DAY_US, HALF_DAY_US, HALF_YEAR_US, PATTERNS, SECOND_US, Clock
+from detector.stages.timestamp import DAY_US, HALF_DAY_US, HALF_YEAR_US, PATTERNS, Clock
 
-MINUTE_US = 60 * SECOND_US
+MINUTE_US = 60_000_000
 Span = tuple[int, int]
 
 
@@ -23,7 +23,8 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
     start: int  # of the time stamp
     end: int
     level: str
-    message: int  # where it starts; 0 where the line has no header
+    found: bool  # the line has a header
+    message: int  # where it starts; 0 where there is no header, or nothing behind it
     host: Span
     tag: Span
 
@@ -76,8 +77,7 @@ class PlainReader:
 
 def _heading(shape: bytes, cut: Cut) -> Heading:
     start, end = cut.time
-    # klog writes the level as the first letter of the time stamp.
-    level = shape[start : start + 1] if cut.kind == "klog" else shape[slice(*cut.level)]
+    level = shape[slice(*cut.level)]
     message = cut.message if cut.message < len(shape) else 0
     name = level_name(level.decode("latin-1")) if level else ""
-    return Heading(cut.kind, start, end, name, message, cut.host, cut.tag)
+    return Heading(cut.kind, start, end, name, cut.message > 0, message, cut.host, cut.tag)
