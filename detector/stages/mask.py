@@ -41,7 +41,9 @@ _INSIDE = re.compile(
     re.VERBOSE,
 )
 # The frequent case of what _WHOLE and _INSIDE say: a number, an address, a hex number.
-_NUMBER = re.compile(rb"(0[xX][0A-Fa-f]+|/?-?0+(?:[.:]0+)*)[,;)\].:]*")
+_NUMBER = re.compile(
+    rb"(0[xX][0A-Fa-f]+|/?-?0+(?:[.:]0+)*|(?=[A-Fa-f]*0)[0A-Fa-f]{6,}|/[^\s()\[\]{},;:\"'<>=]+[\w/])[,;)\].:]*"
+)
 _CHAIN = re.compile(rb"<\*>(?:[-/:.,]<\*>)+")
 _PAIRS = re.compile(rb"(?<=[,;&])(?=[A-Za-z]\w*=)|(?<=[\w\])]=)(?=[^=\s])")
 _DOTS = re.compile(rb"\.{4,}")
