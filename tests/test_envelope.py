@@ -169,6 +169,7 @@ def test_an_object_without_a_message_is_told_by_its_fields() -> None:
         "tags": [1],
     }
     assert lines(fields)[0].message == b'ok=true user.id=7 user.name="Ann B"'
+    assert lines({"log": {"file": "f"}})[0].message == b"log.file=f"
 
 
 def test_a_blank_message_is_no_line() -> None:

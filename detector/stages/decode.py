@@ -17,8 +17,8 @@ from detector.stages.decode_memory import DecodeMemory
 from detector.stages.decode_settings import DecodeSettings, compiled
 from detector.stages.entry import Entry, cleaned, first_line, unmarked
 from detector.stages.envelope import Envelope, parsed
+from detector.stages.fields import Object
 from detector.stages.header import Headers
-from detector.stages.objects import Object
 from detector.stages.plain import Heading, PlainReader
 from detector.stages.source import SEARCHED_BYTES, found_in, joined
 
@@ -160,7 +160,7 @@ class Decoder:
 
     def _named(self, line: bytes, heading: Heading) -> str:
         """What the fields that name a source are in a header: its host and its tag."""
-        spans = {"host": heading.host, "tag": heading.tag}
+        spans = {"host": heading.cut.host, "tag": heading.cut.tag}
         parts = [line[slice(*spans.get(name, (0, 0)))] for name in self._source_fields]
         return joined([part.decode("utf-8", "replace") for part in parts])
 

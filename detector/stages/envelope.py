@@ -8,16 +8,11 @@ import msgspec
 from detector.errors import BadRecord
 from detector.stages.decode_settings import DecodeSettings
 from detector.stages.entry import Entry
-from detector.stages.fields import MOST_DEPTH
-from detector.stages.objects import FOUND, Names, Object, ObjectReader, Stamp
+from detector.stages.field_plan import FOUND, OTLP
+from detector.stages.fields import MOST_DEPTH, Object
+from detector.stages.objects import ObjectReader, Stamp
 
 _json = msgspec.json.Decoder()
-
-OTLP = Names(
-    message=("body", "body.message", "body.msg", "eventName"),
-    time=("timeUnixNano", "observedTimeUnixNano"),
-    level=("severityText", "severityNumber"),
-)
 
 
 def parsed(raw: bytes) -> Object:

@@ -1,7 +1,8 @@
-"""Fields of JSON objects by name, dotted or nested. Pure but for a bounded memory of the shapes seen."""
+"""Fields of JSON objects by name, dotted or nested. Pure."""
 
 from collections.abc import Iterable, Iterator
 
+Object = dict[str, object]
 Getter = tuple[str, str]  # key at the top, dotted rest within its value (empty: the value itself)
 
 MOST_DEPTH = 8  # objects within objects
@@ -18,6 +19,13 @@ def splits(name: str) -> Iterator[Getter]:
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):
         yield ".".join(parts[:cut]), ".".join(parts[cut:])
+
+
+def is_there(fields: Object, getter: Getter) -> bool:
+    """Whether an object, which has the getter's key, may have a value there."""
+    key, rest = getter
+    inner = fields[key]
+    return not rest or (isinstance(inner, dict) and any(head in inner for head, _ in splits(rest)))
 
 
 def value_at(value: object, rest: str) -> object:

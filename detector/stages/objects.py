@@ -1,72 +1,29 @@
-"""An object's message, time, level and source, found under the names that shippers use. Pure.
-
-How an object with given keys is read is worked out once and remembered; that memory is bounded and changes no
-output.
-"""
+"""An object's message, time, level and source, found under the names that shippers use. Pure."""
 
 from collections.abc import Callable
-
-import msgspec
 
 from detector.errors import BadRecord
 from detector.stages import epoch, source
 from detector.stages.decode_settings import DecodeSettings
 from detector.stages.entry import Entry, cleaned, level_name, otlp_level
-from detector.stages.fields import Getter, getters, key_values, scalar_text, scalars, value_at
+from detector.stages.field_plan import Names, Plan, Plans
+from detector.stages.fields import Getter, Object, key_values, scalar_text, scalars, value_at
 
-MOST_SHAPES = 1_000  # sets of keys remembered; forgotten together when full
-MOST_KEYS = 100  # of an object whose shape is remembered
 MOST_TEXT = 8_192  # characters of the text made of an object without a message
 
 Stamp = Callable[[str, int | None], int | None]  # a written time, and one near it, to microseconds
-Object = dict[str, object]
-
-
-class Names(msgspec.Struct, frozen=True):
-    """Where to look, best first."""
-
-    message: tuple[str, ...]
-    time: tuple[str, ...]
-    level: tuple[str, ...]
-
-
-FOUND = Names(
-    message=(
-        "message", "msg", "log", "MESSAGE", "body.stringValue", "body", "event.original", "@message", "text",
-        "short_message", "textPayload", "jsonPayload.message", "error.message", "event",
-    ),
-    time=(
-        "@timestamp", "timestamp", "time", "ts", "__REALTIME_TIMESTAMP", "timeUnixNano",
-        "observedTimeUnixNano", "datetime", "date", "t.$date", "t", "asctime", "eventTime",
-    ),
-    level=(
-        "level", "log.level", "severity", "severityText", "severity_text", "loglevel", "levelname", "lvl",
-        "PRIORITY", "severityNumber",
-    ),
-)  # fmt: skip
-
-
-class _Plan(msgspec.Struct, frozen=True):
-    message: list[Getter]
-    time: list[Getter]
-    level: list[Getter]
-    sources: list[list[list[Getter]]]
-    used: frozenset[str]  # keys that are no part of an object's text
 
 
 class ObjectReader:
     """Reads objects; holds what it worked out for the shapes it has seen."""
 
     def __init__(self, names: Names, settings: DecodeSettings, stamp: Stamp) -> None:
-        """Put the fields that the settings name before those that are usual."""
-        self._message = _first(settings.message_field, names.message)
-        self._time = _first(settings.time_field, names.time)
-        self._level = _first(settings.level_field, names.level)
+        """Look under these names; read times that are written out with `stamp`."""
+        self._plans = Plans(names, settings)
         self._event_field = settings.event_field
         self._source_fields = settings.source_fields
         self._strict_source = settings.names_sessions
         self._stamp = stamp
-        self._plans: dict[tuple[str, ...], _Plan] = {}
 
     def entry(self, fields: Object, reference_us: int | None) -> Entry:
         """The object as a message.
@@ -74,8 +31,7 @@ class ObjectReader:
         Raises:
             BadRecord: it has nothing to say, or lacks the field that is the event.
         """
-        keys = tuple(fields)
-        plan = self._plans.get(keys) or self._plan(keys)
+        plan = self._plans.of(fields)
         text = self._event(fields) if self._event_field else _text(fields, plan)
         message = text.encode("utf-8", "replace")
         if b"\0" in message or b"\x1b" in message:
@@ -91,26 +47,13 @@ class ObjectReader:
             bad_time,
         )
 
-    def _plan(self, keys: tuple[str, ...]) -> _Plan:
-        time, level = getters(self._time, keys), getters(self._level, keys)
-        choices = [[getters(names, keys) for names in choice] for choice in source.DEFAULT_SOURCES]
-        sources = [choice for choice in choices if choice[0]]
-        used = {key for key, _ in [*time, *level]}
-        used.update(key for choice in sources for part in choice for key, _ in part)
-        plan = _Plan(getters(self._message, keys), time, level, sources, frozenset(used))
-        if len(keys) <= MOST_KEYS:
-            if len(self._plans) >= MOST_SHAPES:
-                self._plans.clear()
-            self._plans[keys] = plan
-        return plan
-
     def _event(self, fields: Object) -> str:
         text = scalar_text(value_at(fields, self._event_field or ""))
         if text is None:
             raise BadRecord(f"the object has no field {self._event_field} that could be the event")
         return text
 
-    def _time_of(self, fields: Object, plan: _Plan, reference_us: int | None) -> tuple[int | None, bool]:
+    def _time_of(self, fields: Object, plan: Plan, reference_us: int | None) -> tuple[int | None, bool]:
         bad = False
         for key, rest in plan.time:
             value = value_at(fields[key], rest)
@@ -129,22 +72,18 @@ class ObjectReader:
             return epoch.fractional(value)
         return epoch.whole(value) if type(value) is int else None
 
-    def _source(self, fields: Object, plan: _Plan) -> str:
+    def _source(self, fields: Object, plan: Plan) -> str:
         if self._source_fields:
             named = source.joined([scalar_text(value_at(fields, name)) or "" for name in self._source_fields])
             if named:
                 return named
         if self._strict_source:
             return ""
-        for first, *others in plan.sources:
-            head = _scalar(fields, first)
-            if head:
-                return source.joined([head, *(_scalar(fields, part) for part in others)])
+        for choice in plan.sources:
+            parts = [_scalar(fields, part) for part in choice if part]
+            if parts[0]:
+                return source.joined(parts)
         return ""
-
-
-def _first(override: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
-    return names if override is None else (override, *names)
 
 
 def _scalar(fields: Object, ways: list[Getter]) -> str:
@@ -156,7 +95,7 @@ def _scalar(fields: Object, ways: list[Getter]) -> str:
     return ""
 
 
-def _level(fields: Object, plan: _Plan) -> str:
+def _level(fields: Object, plan: Plan) -> str:
     for key, rest in plan.level:
         value = value_at(fields[key], rest)
         level = otlp_level(value) if key == "severityNumber" else level_name(value)
@@ -165,7 +104,7 @@ def _level(fields: Object, plan: _Plan) -> str:
     return ""
 
 
-def _text(fields: Object, plan: _Plan) -> str:
+def _text(fields: Object, plan: Plan) -> str:
     blank = None
     for key, rest in plan.message:
         value = value_at(fields[key], rest)
@@ -182,7 +121,7 @@ def _octets(values: list[object]) -> str | None:
     return bytes(octets).decode("utf-8", "replace") if octets and len(octets) == len(values) else None
 
 
-def _described(fields: Object, plan: _Plan) -> str:
+def _described(fields: Object, plan: Plan) -> str:
     kept = {key: value for key, value in fields.items() if key not in plan.used}
     text = key_values(scalars(kept, ""))[:MOST_TEXT]
     if not text:

@@ -4,20 +4,20 @@ Two lines of one shape have one header, so the memory of shapes is bounded and c
 """
 
 from datetime import UTC, tzinfo
+from functools import lru_cache
 
 import msgspec
 
 from detector.stages.entry import level_name
-from detector.stages.header import Cut, Headers
+from detector.stages.header import NOTHING, Cut, Headers
 from detector.stages.shape import LONGEST_LINE, LONGEST_REMEMBERED, REMEMBERED, SHAPE
 from detector.stages.timestamp import DAY_US, HALF_DAY_US, HALF_YEAR_US, PATTERNS, Clock
 
 MINUTE_US = 60_000_000
-Span = tuple[int, int]
 
 
 class Heading(msgspec.Struct, frozen=True, gc=False):
-    """Where the parts of a header lie in every line of one shape."""
+    """What lines of one shape begin with."""
 
     kind: str  # of the time stamp; empty where there is none
     start: int  # of the time stamp
@@ -25,8 +25,10 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
     level: str
     found: bool  # the line has a header
     message: int  # where it starts; 0 where there is no header, or nothing behind it
-    host: Span
-    tag: Span
+    cut: Cut
+
+
+_NONE = Heading("", 0, 0, "", False, 0, NOTHING)
 
 
 class PlainReader:
@@ -76,8 +78,13 @@ class PlainReader:
 
 
 def _heading(shape: bytes, cut: Cut) -> Heading:
-    start, end = cut.time
-    level = shape[slice(*cut.level)]
-    message = cut.message if cut.message < len(shape) else 0
-    name = level_name(level.decode("latin-1")) if level else ""
-    return Heading(cut.kind, start, end, name, cut.message > 0, message, cut.host, cut.tag)
+    if cut is NOTHING:
+        return _NONE
+    (start, end), level, message = cut.time, cut.level, cut.message
+    name = _level(shape[level[0] : level[1]])
+    return Heading(cut.kind, start, end, name, True, message if message < len(shape) else 0, cut)
+
+
+@lru_cache(256)
+def _level(written: bytes) -> str:
+    return level_name(written.decode("latin-1"))

@@ -37,7 +37,7 @@ def found_in(pattern: re.Pattern[bytes], text: bytes) -> str:
 
 def joined(parts: list[str]) -> str:
     """A source's name of its parts; those that are empty are left out."""
-    return clean("/".join(part for part in parts if part))
+    return clean("/".join([part for part in parts if part]))
 
 
 def clean(name: str) -> str:
