@@ -9,17 +9,14 @@ keep their bits only when it fills whole vector registers, and the RNN operator 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import torch
 from onnx import TensorProto, helper
 
-from training.graph import Graph
+from training.graph import LANES, NEVER, Graph, to_numpy
 from training.model import BITS_PER_NAT, SequenceModel
 from training.settings import Cell
 
 EXPECTED = 5  # tokens of `expected_*`, fewer where the vocabulary is smaller
 
-LANES = 16  # float32 numbers of the widest vector register; the vocabulary axis is filled up to it
-NEVER = -1e9  # logit of a filler token: its probability is exactly zero
 SATURATED = 100.0  # a sigmoid of this is one, of its negative zero
 
 # torch's gate that stands at each place in ONNX: GRU r,z,n -> z,r,h; LSTM i,f,g,o -> i,o,f,c.
@@ -70,7 +67,7 @@ def _write_constants(graph: Graph) -> None:
 
 def _write_recurrence(graph: Graph, model: SequenceModel) -> str:
     """Stack the layers; name the top layer's h before every event [T, B, H]."""
-    graph.constant("embedding", _numpy(model.embedding.weight))
+    graph.constant("embedding", to_numpy(model.embedding.weight))
     below = graph.add("Gather", ["embedding", "tokens"], "embedded")
     kinds = "hc" if model.shape.cell == "lstm" else "h"
     names = [f"{kind}{layer}" for kind in kinds for layer in range(model.shape.layers)]
@@ -100,7 +97,7 @@ def _write_weights(graph: Graph, model: SequenceModel, layer: int) -> list[str]:
     """Add W, R and B of one layer, gates in ONNX's order, under a leading axis of directions."""
     cell = model.shape.cell
     w, r, wb, rb = (
-        _reorder(_numpy(getattr(model.recurrent, f"{part}_l{layer}")), cell)
+        _reorder(to_numpy(getattr(model.recurrent, f"{part}_l{layer}")), cell)
         for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     if cell == "rnn":
@@ -127,8 +124,8 @@ def _fix_gates(candidate: npt.NDArray[np.float32], update: float, reset: float) 
 
 def _write_scores(graph: Graph, model: SequenceModel, before: str) -> None:
     filler = -model.shape.vocabulary % LANES
-    graph.constant("output_weight", np.pad(_numpy(model.output.weight).T, ((0, 0), (0, filler))))
-    graph.constant("output_bias", np.pad(_numpy(model.output.bias), (0, filler), constant_values=NEVER))
+    graph.constant("output_weight", np.pad(to_numpy(model.output.weight).T, ((0, 0), (0, filler))))
+    graph.constant("output_bias", np.pad(to_numpy(model.output.bias), (0, filler), constant_values=NEVER))
     graph.add("MatMul", [before, "output_weight"], "projected")
     graph.add("Add", ["projected", "output_bias"], "logits")
     graph.add("LogSoftmax", ["logits"], "log_p", axis=-1)
@@ -146,8 +143,3 @@ def _write_expected(graph: Graph, top: int) -> None:
     graph.integers("top", top)
     graph.add("TopK", ["log_p", "top"], "expected_log_p", "expected_tokens", axis=-1)
     graph.add("Exp", ["expected_log_p"], "expected_probability")
-
-
-def _numpy(weights: torch.Tensor) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = weights.detach().cpu().numpy().astype(np.float32)
-    return array

@@ -1,19 +1,15 @@
 """Fit the sequence model: lessons in, weights out. Reads and writes its checkpoint, nothing else."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
-from detector.errors import BadSetup
 from training import checkpoint as checkpoints
+from training.devices import reproducible
 from training.lessons import Lessons
 from training.model import SequenceModel
 from training.run import Clock, Report, Run
-from training.settings import Device, Epoch, FitSettings, Outcome
+from training.settings import Epoch, FitSettings, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +57,3 @@ def _identity(lessons: Lessons, vocabulary: int, settings: FitSettings) -> check
     """Everything that the result depends on; another device or thread count may go on with a run."""
     chosen = {name: value for name, value in asdict(settings).items() if name not in {"device", "threads"}}
     return {**chosen, "vocabulary": vocabulary, "training data": lessons.digest}
-
-
-@contextmanager
-def reproducible(device: Device, threads: int) -> Iterator[torch.device]:
-    """Name the device to use, and while on a CPU let torch run only what gives the same bits again."""
-    chosen, before = _device(device), torch.get_num_threads()
-    strict = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(strict or chosen.type == "cpu")
-    try:
-        yield chosen
-    finally:
-        torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict)
-
-
-def _device(name: Device) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BadSetup("--device cuda: no GPU that torch can use; say --device cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

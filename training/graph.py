@@ -6,10 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+import torch
 from onnx import helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 9
+
+LANES = 16  # float32 numbers of the widest vector register; axes that are summed are filled up to it
+NEVER = -1e9  # logit of a filler: its probability is exactly zero
 
 _Array = npt.NDArray[np.float32] | npt.NDArray[np.int64]
 
@@ -36,6 +40,10 @@ class Graph:
         """Add a one-dimensional int64 constant."""
         return self.constant(name, np.array(values, np.int64))
 
+    def floats(self, name: str, value: npt.ArrayLike) -> str:
+        """Add a float32 constant."""
+        return self.constant(name, np.array(value, np.float32))
+
     def to_bytes(
         self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]
     ) -> bytes:
@@ -48,6 +56,12 @@ class Graph:
         onnx.checker.check_model(model, full_check=True)
         serialised: bytes = model.SerializeToString()
         return serialised
+
+
+def to_numpy(weights: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Weights as an array on the CPU."""
+    array: npt.NDArray[np.float32] = weights.detach().cpu().numpy().astype(np.float32)
+    return array
 
 
 def open_graph(graph: bytes) -> onnxruntime.InferenceSession:

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import torch
 
+from training.counts import SLOTS, Counts
+from training.ending import Ending
 from training.graph import open_graph
 from training.model import SequenceModel
 
@@ -22,4 +24,15 @@ def check_parity(model: SequenceModel, graph: bytes, *, steps: int = 10_000, see
         bits, spread, hidden = session.run(["surprise", "entropy", "hidden_out"], feed)
         difference = max(abs(float(bits[0, 0]) - row[0]), abs(float(spread[0, 0]) - row[1]))
         largest = max(largest, difference if math.isfinite(difference) else math.inf)
+    return largest
+
+
+def check_ending_parity(ending: Ending, graph: bytes, *, rows: int = 1000, seed: int = 0) -> float:
+    """Largest difference in nats between torch and ONNX over random counts, each session scored alone."""
+    rng = np.random.default_rng(seed)
+    counts: Counts = rng.geometric(0.3, (rows, SLOTS)) - 1
+    session, largest = open_graph(graph), 0.0
+    for row, sum_nats, max_nats in zip(counts, *ending.score(counts), strict=True):
+        total, most = session.run(None, {"counts": row[np.newaxis].astype(np.float32)})
+        largest = max(largest, abs(float(total[0] - sum_nats)), abs(float(most[0] - max_nats)))
     return largest
