@@ -3,6 +3,7 @@
 Two lines of one shape have one header, so the memory of shapes is bounded and changes no output.
 """
 
+import re
 from datetime import UTC, tzinfo
 from functools import lru_cache
 
@@ -14,6 +15,10 @@ from detector.stages.shape import LONGEST_LINE, LONGEST_REMEMBERED, REMEMBERED, 
 from detector.stages.timestamp import DAY_US, HALF_DAY_US, HALF_YEAR_US, PATTERNS, Clock
 
 MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+SECONDS_END = 19  # bytes that a date and the time of day take at least
+_ZONED = frozenset({"iso", "slashes", "access"})
+_ZONE = re.compile(rb" ?(?:Z|UTC|GMT|([+-])([01]\d|2[0-3]):?([0-5]\d))$")
 
 
 class Heading(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +44,7 @@ class PlainReader:
         self._headers = headers
         self._shapes: dict[bytes, Heading] = {}
         self._clock = Clock(zone)
+        self._utc = Clock(UTC)
 
     def heading(self, line: bytes) -> Heading:
         """The header of a line."""
@@ -49,7 +55,10 @@ class PlainReader:
         """The time that the header says, near to the reference where it leaves out its year or date."""
         if not heading.kind:
             return None
-        return self._clock.read(heading.kind, line[heading.start : heading.end], reference_us)
+        written = line[heading.start : heading.end]
+        if heading.kind in _ZONED:
+            return self._zoned(heading.kind, written, reference_us)
+        return self._clock.read(heading.kind, written, reference_us)
 
     def not_after(self, latest_us: int, time_us: int, heading: Heading, line: bytes) -> int:
         """The line's time, a year or a day earlier where it left that out and would lie in the future."""
@@ -63,10 +72,22 @@ class PlainReader:
         """The time written in a field, by the first kind of time stamp that it is."""
         written = text.strip().encode("utf-8", "replace")
         for kind in PATTERNS:
-            time_us = self._clock.read(kind, written, reference_us)
+            read = self._zoned if kind in _ZONED else self._clock.read
+            time_us = read(kind, written, reference_us)
             if time_us is not None:
                 return time_us
         return None
+
+    def _zoned(self, kind: str, written: bytes, reference_us: int | None) -> int | None:
+        """The time of a kind that may end in a zone; without it the clock has a memory of the day."""
+        zone = _ZONE.search(written, SECONDS_END)
+        if zone is None:
+            return self._clock.read(kind, written, reference_us)
+        local_us = self._utc.read(kind, written[: zone.start()], reference_us)
+        if local_us is None or zone[1] is None:
+            return local_us
+        offset_us = int(zone[2]) * HOUR_US + int(zone[3]) * MINUTE_US
+        return local_us - offset_us if zone[1] == b"+" else local_us + offset_us
 
     def _remember(self, shape: bytes) -> Heading:
         heading = _heading(shape, self._headers.cut(shape))
