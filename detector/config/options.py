@@ -124,7 +124,7 @@ class Alerts:
     ] = 5
     resolve_after_s: Annotated[
         Positive, _say("An alert is resolved after this long without another sign, in event time.")
-    ] = 300.0
+    ] = 1800.0
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

@@ -1,0 +1,115 @@
+"""`tailrace-train fit`: from normal logs to a bundle. Reads and writes files."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter, validators
+
+from detector.bundle import InputSettings
+from detector.cli.options import ConfigFile, InputOptions, Inputs
+from training.cli.extra import need_training_extra
+from training.settings import FitSettings
+
+if TYPE_CHECKING:
+    from training.made import Made
+
+_DEFAULTS = FitSettings()
+_AtLeastOne = validators.Number(gte=1)
+
+
+def fit(
+    files: Inputs,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Directory for the bundle and the report.")],
+    options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
+    cell: Annotated[Literal["gru", "lstm", "rnn"], Parameter(help="Kind of recurrent cell.")] = "gru",
+    hidden: Annotated[int, Parameter(help="Units of a layer.", validator=_AtLeastOne)] = _DEFAULTS.hidden,
+    layers: Annotated[int, Parameter(help="Layers.", validator=_AtLeastOne)] = _DEFAULTS.layers,
+    embedding: Annotated[
+        int, Parameter(help="Numbers that stand for a template.", validator=_AtLeastOne)
+    ] = _DEFAULTS.embedding,
+    window: Annotated[
+        int, Parameter(help="Events of one back-propagation.", validator=_AtLeastOne)
+    ] = _DEFAULTS.window,
+    epochs: Annotated[
+        int, Parameter(help="Most passes over the data.", validator=_AtLeastOne)
+    ] = _DEFAULTS.epochs,
+    seed: Annotated[int, Parameter(help="The same seed gives the same bundle on a CPU.")] = 0,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], Parameter(help="auto takes a GPU when there is one.")
+    ] = "auto",
+    budget: Annotated[
+        float | None,
+        Parameter(
+            help="Acceptable false alerts: a day (default 1), with --session per 10,000 sessions (5).",
+            validator=validators.Number(gt=0),
+        ),
+    ] = None,
+    contamination: Annotated[
+        float,
+        Parameter(
+            help="Share of the data that may be abnormal; the strangest are left out.",
+            validator=validators.Number(gte=0, lt=0.5),
+        ),
+    ] = 0.0,
+    resume: Annotated[bool, Parameter(help="Go on with a fit that was interrupted.", negative=())] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Learn what is normal and write a bundle with a report.
+
+    Example: tailrace-train fit app.log --out bundle
+    """
+    need_training_extra()
+    from detector.cli.start import input_overrides, read_settings  # noqa: PLC0415  # heavy, and --help need not wait
+    from detector.embedded.reader import Bounds  # noqa: PLC0415
+    from detector.inputs.paths import find  # noqa: PLC0415
+    from training.cli.progress import Shown  # noqa: PLC0415
+    from training.made import Order  # noqa: PLC0415
+    from training.make import make  # noqa: PLC0415
+
+    settings = read_settings(config)
+    paths = find(files)
+    order = Order(
+        paths=paths,
+        out=out,
+        input=InputSettings(**input_overrides(settings, options)),  # type: ignore[arg-type]
+        model=FitSettings(
+            cell=cell,
+            hidden=hidden,
+            layers=layers,
+            embedding=embedding,
+            window=window,
+            epochs=epochs,
+            seed=seed,
+            device=device,
+        ),
+        budget=budget or settings.alerts.budget,
+        contamination=contamination,
+        resume=resume,
+        bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
+    )
+    with Shown(paths, epochs) as shown:
+        made = make(order, shown.told, shown.stage, lambda: datetime.now(UTC))
+    _say(made)
+
+
+def _say(made: "Made") -> None:
+    from detector.stages.budget import score_threshold  # noqa: PLC0415
+    from training.told import budget_point, warnings  # noqa: PLC0415
+
+    calibration, corpus = made.trained.calibration, made.corpus
+    unit = "per 10,000 sessions" if calibration.session is not None else "a day"
+    point = budget_point(made, calibration.budget)
+    for warning in warnings(made):
+        sys.stderr.write(f"warning: {warning}\n")
+    sys.stdout.write(
+        f"read {corpus.lines} lines: {len(corpus.learnt.vocabulary.templates)} templates, "
+        f"{len(corpus.sources)} sources, {corpus.rejects} rejects\n"
+        f"threshold {score_threshold(calibration, calibration.budget):.2f} for a budget of "
+        f"{calibration.budget:g} {unit}; held-out data lets expect {point.expected:.2g} "
+        f"(95 % between {point.low:.2g} and {point.high:.2g})\n"
+        f"bundle {made.order.out} ({made.bundle_id})\nreport {made.order.out / 'report.html'}\n"
+    )

@@ -1,0 +1,170 @@
+"""Read training logs twice: once to learn headers and templates, once to turn lines into events."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from detector.bundle import InputSettings
+from detector.embedded.intake import Intake
+from detector.embedded.reader import Bounds, Reader
+from detector.errors import BadSetup
+from detector.inputs.read import read
+from detector.pipeline import Batch
+from detector.records import Record
+from detector.stages import vocabulary as vocabularies
+from detector.stages.header import Headers
+from detector.stages.parse import Parser
+from detector.stages.vocabulary import Vocabulary
+from training.headers import learn_headers
+from training.spool import EVENT, NO_TIME, Grouped, Spool
+from training.templates import TemplateMiner
+
+SAMPLE_LINES = 2_000  # that headers are learnt from
+HEADED_SHARE = 0.99  # of the sample with a header, from which a line without one continues another
+MERGED_LINES = 8_192
+
+Told = Callable[[str, int], None]  # what is going on, bytes read since the last time
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """How lines are read: what the first pass found."""
+
+    input: InputSettings
+    headers: Headers
+    vocabulary: Vocabulary
+
+
+@dataclass(slots=True)
+class Corpus:
+    """Events by source, and what was seen on the way."""
+
+    learnt: Learnt
+    paths: list[str]
+    grouped: Grouped
+    sources: list[str]
+    lines: int = 0
+    rejects: int = 0
+    dropped: int = 0  # lines that name no session
+    first_us: int | None = None
+    last_us: int | None = None
+    reasons: list[str] = field(default_factory=list)  # of the first few rejects
+
+    def text_of(self, index: int) -> tuple[str, str]:
+        """Position and text of an event of the grouped events, read again from its file."""
+        event = self.grouped.events[index]
+        offset = int(event["offset"])
+        batches = read(self.paths[int(event["origin"])], offset=offset, max_lines=1)
+        record = next(iter(next(batches, [])), None)
+        return str(offset), "" if record is None else record.value.decode("utf-8", "replace")
+
+
+def learn(paths: Sequence[str], settings: InputSettings, bounds: Bounds, told: Told) -> Learnt:
+    """Learn the headers from a sample of every file, then mine the templates of all lines.
+
+    Raises:
+        BadSetup: there is no line to learn from.
+    """
+    sample = list(_sample(paths))
+    if not sample:
+        raise BadSetup(f"{', '.join(paths)}: no lines to train on; name files that hold normal logs")
+    text = [line for line in sample if not line.lstrip().startswith(b"{")]
+    headers = learn_headers(text) if text and not settings.sequence_rows else Headers(())
+    if headers.headers:
+        headed = sum(headers.split(line).message > 0 for line in text) / len(text)
+        settings = _replace(settings, unheaded_continues=headed >= HEADED_SHARE)
+    return Learnt(settings, headers, _mine(paths, Reader(settings, headers, bounds), settings, told))
+
+
+def _sample(paths: Sequence[str]) -> Iterator[bytes]:
+    each = max(50, SAMPLE_LINES // len(paths))
+    for path in paths[:SAMPLE_LINES]:
+        records = (record for batch in read(path, max_lines=each) for record in batch)
+        yield from (record.value for record in islice(records, each) if record.value.strip())
+
+
+def _mine(paths: Sequence[str], reader: Reader, settings: InputSettings, told: Told) -> Vocabulary:
+    miner, distinct = TemplateMiner(), dict[bytes, None]()
+    for path in paths:
+        for records in read(path):
+            lines = [line for line, _ in reader.read(path, records).lines]
+            messages = [line.message for line in lines if line.source and not line.continuation]
+            if settings.parser == "exact":
+                distinct.update(dict.fromkeys(messages))
+                _check_exact(distinct)
+            else:
+                miner.add(messages)
+            told("learning templates", sum(len(record.value) + 1 for record in records))
+    if settings.parser == "exact":
+        texts = [token.decode("utf-8", "surrogateescape") for token in distinct]
+        return vocabularies.of_texts(texts, exact=True)
+    return miner.vocabulary()
+
+
+MOST_EXACT = 50_000
+
+
+def _check_exact(distinct: dict[bytes, None]) -> None:
+    if len(distinct) > MOST_EXACT:
+        raise BadSetup(
+            f"more than {MOST_EXACT} different events with --parser exact: "
+            "name the field that holds an event id with --event-field, or leave --parser out"
+        )
+
+
+def gather(paths: Sequence[str], learnt: Learnt, bounds: Bounds, folder: Path, told: Told) -> Corpus:
+    """Turn every line into an event with what was learnt, grouped by source on disk in `folder`."""
+    reader = Reader(learnt.input, learnt.headers, bounds)
+    intake, spool = Intake(reader, Parser(learnt.vocabulary)), Spool(folder)
+    names: dict[str, int] = {}
+    origins = {path: number for number, path in enumerate(paths)}
+    corpus = Corpus(learnt, list(paths), Grouped(np.empty(0, EVENT), np.zeros(1, np.int64)), [])
+    feeds = {path: _told_of(read(path), told) for path in paths}
+    for batch in intake.merged(feeds, MERGED_LINES):
+        spool.append(_events(batch, names, origins))
+        _note(corpus, batch)
+        rejects = intake.take_rejects()
+        corpus.rejects += len(rejects)
+        corpus.reasons = [*corpus.reasons, *(f"{r.origin}:{r.offset}: {r.reason}" for r in rejects)][:5]
+    corpus.lines = intake.lines
+    corpus.sources = list(names)
+    corpus.grouped = spool.grouped(len(names))
+    return corpus
+
+
+def _told_of(batches: Iterator[list[Record]], told: Told) -> Iterator[list[Record]]:
+    for records in batches:
+        told("reading events", sum(len(record.value) + 1 for record in records))
+        yield records
+
+
+def _events(batch: Batch, names: dict[str, int], origins: dict[str, int]) -> np.ndarray:
+    rows = [
+        (
+            names.setdefault(line.source, len(names)),
+            token,
+            NO_TIME if line.time_us is None else line.time_us,
+            origins[line.origin],
+            line.offset,
+        )
+        for line, token in zip(batch.lines, batch.tokens, strict=True)
+        if line.source and not line.continuation
+    ]
+    return np.array(rows, EVENT)
+
+
+def _note(corpus: Corpus, batch: Batch) -> None:
+    times = [line.time_us for line in batch.lines if line.time_us is not None]
+    corpus.dropped += sum(not line.source for line in batch.lines)
+    if times:
+        low, high = min(times), max(times)
+        corpus.first_us = low if corpus.first_us is None else min(corpus.first_us, low)
+        corpus.last_us = high if corpus.last_us is None else max(corpus.last_us, high)
+
+
+def _replace(settings: InputSettings, **changes: object) -> InputSettings:
+    return msgspec.structs.replace(settings, **changes)

@@ -1,0 +1,36 @@
+"""What `fit` is asked for and what came out. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector.bundle import InputSettings
+from detector.embedded.reader import Bounds
+from training.corpus import Corpus
+from training.sessions import Trained
+from training.settings import FitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `fit` is asked for."""
+
+    paths: Sequence[str]
+    out: Path
+    input: InputSettings
+    model: FitSettings
+    budget: float | None
+    contamination: float
+    resume: bool
+    bounds: Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came out, for the report and for the closing words."""
+
+    order: Order
+    bundle_id: str
+    corpus: Corpus
+    trained: Trained
+    sequences: list[tuple[int, int]]  # where each trained sequence lies in the grouped events

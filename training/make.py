@@ -1,0 +1,170 @@
+"""From log files to a bundle and its report: the whole of `tailrace-train fit`. Reads and writes files."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from detector import bundle as bundles
+from detector.bundle import InputSettings, Manifest
+from detector.errors import BadSetup
+from detector.records import END
+from detector.stages import header as headers
+from detector.stages import vocabulary as vocabularies
+from detector.stages.alerts import rfc3339
+from training.calibrate_streams import Stream
+from training.corpus import Corpus, Told, gather, learn
+from training.longlived import train_streams
+from training.made import Made, Order
+from training.report import render
+from training.saved import save_model
+from training.sessions import LEAST_SESSIONS, Stage, Trained, sample, train_sessions
+from training.spool import cut_lives, largest_gaps
+from training.told import report_data
+
+LEAST_EVENTS = 500  # of long-lived sources
+GAP_SHARE = 0.999  # of the sessions stay under the gap that ends a session when doubled
+LEAST_IDLE_S = 1.0
+CHECKPOINTS = "training"  # folder of the bundle that fitting and `export` use; serving does not read it
+
+SESSION_BUDGET = 5.0  # false alerts per 10,000 sessions
+DAY_BUDGET = 1.0  # false alerts a day
+
+
+def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) -> Made:
+    """Learn, train, calibrate and write the bundle.
+
+    Raises:
+        BadSetup: the data or an option cannot be used, with what to do.
+    """
+    learnt = learn(order.paths, order.input, order.bounds, told)
+    with tempfile.TemporaryDirectory(prefix="tailrace-") as folder:
+        corpus = gather(order.paths, learnt, order.bounds, Path(folder), told)
+        _check(corpus, order)
+        (order.out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        sequences, idle_s = _sequences(corpus, order)
+        trained = _train(corpus, sequences, order, stage)
+        settings = msgspec.structs.replace(learnt.input, idle_timeout_s=idle_s)
+        bundle_id = _write(order, corpus, trained, settings, now())
+        made = Made(order, bundle_id, corpus, trained, [sequences[i] for i in trained.kept])
+        report = order.out / "report.html"
+        report.write_text(render(report_data(made, now())), encoding="utf-8")
+        return made
+
+
+def _check(corpus: Corpus, order: Order) -> None:
+    events = len(corpus.grouped.events)
+    if order.input.session and len(corpus.sources) < LEAST_SESSIONS:
+        raise BadSetup(
+            f"only {len(corpus.sources)} sessions in {corpus.lines} lines, {corpus.dropped} lines name none: "
+            f"give at least {LEAST_SESSIONS}, or check --source-regex and --source-field"
+        )
+    if not order.input.session and events < LEAST_EVENTS:
+        why = f"; the first reject: {corpus.reasons[0]}" if corpus.reasons else ""
+        raise BadSetup(f"only {events} events to train on; give at least {LEAST_EVENTS}{why}")
+
+
+def _sequences(corpus: Corpus, order: Order) -> tuple[list[tuple[int, int]], float | None]:
+    """Where each sequence lies, and the idle time-out of sessions."""
+    grouped, everyone = corpus.grouped, range(len(corpus.sources))
+    idle_s = order.input.idle_timeout_s
+    if not order.input.session:
+        return [(int(grouped.starts[s]), int(grouped.starts[s + 1])) for s in everyone], idle_s
+    if idle_s is None:
+        gaps = largest_gaps(grouped, everyone)
+        if len(gaps):
+            idle_s = max(LEAST_IDLE_S, 2e-6 * float(np.quantile(gaps, GAP_SHARE, method="lower")))
+    lives = cut_lives(grouped, None if idle_s is None else round(idle_s * 1e6), everyone)
+    lives.sort(key=lambda life: int(grouped.events["time"][life[0]]))
+    return [lives[i] for i in sample(len(lives), order.model.seed)], idle_s
+
+
+def _train(corpus: Corpus, sequences: list[tuple[int, int]], order: Order, stage: Stage) -> Trained:
+    events, size = corpus.grouped.events, len(corpus.learnt.vocabulary)
+    checkpoints = order.out / CHECKPOINTS
+    if order.input.session:
+        return train_sessions(
+            [events["token"][a:b].astype(np.int64) for a, b in sequences],
+            size,
+            order.model,
+            budget=order.budget or SESSION_BUDGET,
+            days=_days(corpus),
+            contamination=order.contamination,
+            checkpoints=checkpoints,
+            resume=order.resume,
+            stage=stage,
+        )
+    return train_streams(
+        [
+            Stream(name, events["token"][a:b].astype(np.int64), events["time"][a:b].astype(np.int64))
+            for name, (a, b) in zip(corpus.sources, sequences, strict=True)
+        ],
+        size,
+        order.model,
+        budget=order.budget or DAY_BUDGET,
+        contamination=order.contamination,
+        checkpoints=checkpoints,
+        resume=order.resume,
+        stage=stage,
+    )
+
+
+def _days(corpus: Corpus) -> float:
+    if corpus.first_us is None or corpus.last_us is None:
+        return 0.0
+    return (corpus.last_us - corpus.first_us) / 86_400e6
+
+
+def _write(order: Order, corpus: Corpus, trained: Trained, settings: InputSettings, created: datetime) -> str:
+    learnt = corpus.learnt
+    templates = {
+        "vocabulary": vocabularies.to_json(learnt.vocabulary),
+        "headers": headers.to_json(learnt.headers),
+    }
+    files = {
+        "model.onnx": trained.step,
+        "templates.json": msgspec.json.encode(templates),
+        "calibration.json": msgspec.json.encode(trained.calibration),
+    }
+    if trained.ending is not None:
+        files["ending.onnx"] = trained.ending
+    save_model(order.out / CHECKPOINTS / "model.pt", trained.final.model)
+    manifest = Manifest(
+        schema_version=bundles.SCHEMA_VERSION,
+        created=created.isoformat(timespec="seconds"),
+        versions={name: version(name) for name in ("tailrace", "torch", "onnx", "drain3")},
+        data=_described(corpus),
+        model=_model(order, len(learnt.vocabulary)),
+        input=settings,
+        files={},
+    )
+    return bundles.write(order.out, manifest, files)
+
+
+def _described(corpus: Corpus) -> dict[str, object]:
+    return {
+        "lines": corpus.lines,
+        "events": len(corpus.grouped.events),
+        "sources": len(corpus.sources),
+        "rejects": corpus.rejects,
+        "dropped": corpus.dropped,
+        "first_time": rfc3339(corpus.first_us),
+        "last_time": rfc3339(corpus.last_us),
+        "end_token": END,
+    }
+
+
+def _model(order: Order, vocabulary: int) -> dict[str, object]:
+    model = order.model
+    return {
+        "cell": model.cell,
+        "hidden": model.hidden,
+        "layers": model.layers,
+        "embedding": model.embedding,
+        "seed": model.seed,
+        "vocabulary": vocabulary,
+    }
