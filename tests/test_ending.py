@@ -16,6 +16,7 @@ from training.counts import (
     Counts,
     choose_slots,
     count_events,
+    count_unknown,
     distances,
     prototypes,
     strangeness,
@@ -50,6 +51,11 @@ def counted(*first: int) -> Counts:
     return np.array([[*first, *[0] * (SLOTS - len(first))]])
 
 
+def none_unknown(rows: int) -> Counts:
+    """No unknown event in any of the sessions."""
+    return np.zeros(rows, np.int64)
+
+
 def test_slots_follow_document_frequency() -> None:
     """The template of most sessions comes first, however often another one repeats in few."""
     sessions = [np.array([3, 3, 3, 3, 4]), np.array([4, 2]), np.array([2, 4, 1])]
@@ -59,9 +65,10 @@ def test_slots_follow_document_frequency() -> None:
 def test_unknown_events_and_ends_are_not_counted() -> None:
     """Counts hold templates only."""
     slots = choose_slots([np.array([2, 3])], 4)
-    [counts] = count_events([np.array([UNKNOWN, 2, 2, 3, END])], slots)
-    assert counts.sum() == 3
-    assert sorted(counts[:2].tolist()) == [1, 2]
+    sessions = [np.array([UNKNOWN, 2, 2, 3, END])]
+    [counts] = count_events(sessions, slots)
+    assert sorted(counts.tolist())[-3:] == [0, 1, 2]
+    assert count_unknown(sessions).tolist() == [1]
 
 
 @given(templates=st.integers(1, 300))
@@ -169,9 +176,18 @@ def test_a_session_that_training_held_is_at_distance_zero() -> None:
     """Known vectors are near, foreign ones far, and nothing is farther than one."""
     known = prototypes(block_counts())
     assert len(known.vectors) == 2
-    assert np.all(strangeness(block_counts(), known) < 1e-6)
-    far = strangeness(np.concatenate((counted(0, 0, 0, 0, 0, 5), counted(0))), known)
+    assert np.all(strangeness(block_counts(), none_unknown(400), known) < 1e-6)
+    far = strangeness(np.concatenate((counted(0, 0, 0, 0, 0, 5), counted(0))), none_unknown(2), known)
     assert far == pytest.approx([1.0, 1.0], abs=1e-3)
+
+
+def test_unknown_events_take_a_session_away_from_the_known_ones() -> None:
+    """The more of a session is unknown, the stranger it is; one of nothing else is as strange as can be."""
+    known = prototypes(block_counts())
+    counts = np.concatenate((counted(3, 3, 0, 0), counted(3, 3, 0, 0), counted(3, 3, 0, 0), counted(0)))
+    none, one, many, only = strangeness(counts, np.array([0, 1, 5, 3]), known)
+    assert none < 1e-6
+    assert 0.2 < one < many < only == pytest.approx(1.0)
 
 
 def test_prototypes_are_capped_and_cover_the_rest() -> None:
@@ -179,8 +195,8 @@ def test_prototypes_are_capped_and_cover_the_rest() -> None:
     counts = np.zeros((1500, SLOTS), np.int64)
     counts[:, :5] = np.random.default_rng(SEED).integers(0, 6, (1500, 5))
     known = prototypes(counts)
-    assert known.vectors.shape == (PROTOTYPES, SLOTS)
-    assert float(strangeness(counts, known).max()) < 0.25
+    assert known.vectors.shape == (PROTOTYPES, SLOTS + 1)
+    assert float(strangeness(counts, none_unknown(1500), known).max()) < 0.25
 
 
 def test_distances_do_not_depend_on_the_batch() -> None:

@@ -42,12 +42,20 @@ def count_events(sessions: Sequence[Integers], slots: Sequence[int]) -> Counts:
     return counts
 
 
+def count_unknown(sessions: Sequence[Integers]) -> Counts:
+    """Count each session's unknown events [N]."""
+    return np.array([np.count_nonzero(np.asarray(session) == UNKNOWN) for session in sessions], np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Prototypes:
-    """Distinct count vectors of training, each as shares of its session, weighted by idf."""
+    """Distinct count vectors of training, each as shares of its session, weighted by idf.
 
-    vectors: Floats  # [P, 64]
-    idf: Floats  # [64]
+    The last column is for unknown events.
+    """
+
+    vectors: Floats  # [P, 65]
+    idf: Floats  # [65]
 
 
 def prototypes(counts: Counts) -> Prototypes:
@@ -56,8 +64,12 @@ def prototypes(counts: Counts) -> Prototypes:
     Where there are more, the farthest from those chosen is taken next (Gonzalez 1985), starting
     from the commonest.
     """
-    idf = np.log((1 + len(counts)) / np.maximum((counts > 0).sum(0), 1)).astype(np.float32)
-    distinct, times = np.unique(_weighted(counts, idf), axis=0, return_counts=True)
+    frequency = np.append(
+        (counts > 0).sum(0), 1
+    )  # an unknown event counts as one that a single session holds
+    idf = np.log(1 + len(counts) / np.maximum(frequency, 1)).astype(np.float32)
+    weighted = _weighted(counts, np.zeros(len(counts), np.int64), idf)
+    distinct, times = np.unique(weighted, axis=0, return_counts=True)
     if len(distinct) <= PROTOTYPES:
         return Prototypes(distinct, idf)
     chosen = [int(times.argmax())]
@@ -68,25 +80,26 @@ def prototypes(counts: Counts) -> Prototypes:
     return Prototypes(distinct[chosen], idf)
 
 
-def strangeness(counts: Counts, known: Prototypes) -> Floats:
+def strangeness(counts: Counts, unknown: Counts, known: Prototypes) -> Floats:
     """Distance E [B] of each session to the nearest prototype: 0 is known, 1 has nothing in common.
 
-    The sum of differences over the sum of maxima of idf-weighted shares (Landauer et al. 2024, the
-    event count vector with idf).
+    counts [B, 64]; unknown [B]: unknown events, which no prototype holds. The sum of differences over
+    the sum of maxima of idf-weighted shares (Landauer et al. 2024, the event count vector with idf).
     """
-    return distances(_weighted(counts, known.idf), known.vectors)
+    return distances(_weighted(counts, unknown, known.idf), known.vectors)
 
 
-def _weighted(counts: Counts, idf: Floats) -> Floats:
-    shares: Floats = (counts / np.maximum(counts.sum(1, keepdims=True), 1)).astype(np.float32)
+def _weighted(counts: Counts, unknown: Counts, idf: Floats) -> Floats:
+    events = np.column_stack((counts, unknown))
+    shares: Floats = (events / np.maximum(events.sum(1, keepdims=True), 1)).astype(np.float32)
     return shares * idf
 
 
 def distances(vectors: Floats, others: Floats) -> Floats:
-    """Smallest distance [B] of each vector [B, 64] to any of the others [P, 64]."""
+    """Smallest distance [B] of each vector [B, 65] to any of the others [P, 65]."""
     nearest = np.empty(len(vectors), np.float32)
     for at in range(0, len(vectors), _ROWS):
-        some = vectors[at : at + _ROWS, np.newaxis]  # [b, 1, 64]
+        some = vectors[at : at + _ROWS, np.newaxis]  # [b, 1, 65]
         difference = np.abs(some - others).sum(-1)  # [b, P]
         # max(a, b) = (a + b + |a - b|) / 2
         largest = (some.sum(-1) + others.sum(-1) + difference) / 2

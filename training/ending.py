@@ -25,7 +25,7 @@ FLOOR = 1e-5  # least probability of the smooth head
 FAR = 1e3  # beyond every bucket
 RATES = (-3.0, 4.0)  # bounds of the logarithm of one over a logistic's scale
 
-STEPS = 2500
+STEPS = 1500
 ROWS = 128  # sessions of one step
 LEARNING_RATE = 3e-3
 NOISE = 0.1  # share of the rows of which one present event is counted one too many or too few

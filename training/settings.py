@@ -18,8 +18,8 @@ class FitSettings:
     layers: int = 1
     embedding: int = 16
     window: int = 64  # events of one back-propagation
-    batch: int = 128  # sequences side by side
-    epochs: int = 12
+    batch: int = 64  # sequences side by side
+    epochs: int = 10
     learning_rate: float = 0.01
     seed: int = 0
     device: Device = "auto"
