@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.errors import BadSetup
 from detector.records import EVIDENCE_BYTES, Line, Record
 from detector.stages import decode_memory
 from detector.stages.assembly import Decoded
@@ -342,6 +343,13 @@ def test_a_line_that_names_no_session_has_no_source() -> None:
 def test_group_one_of_the_source_expression_is_the_source() -> None:
     """Without a group it is the whole match."""
     assert lines(b"user=ann did", source_regex=r"user=(\w+)")[0].source == "ann"
+
+
+@pytest.mark.parametrize("name", ["source_regex", "first_line"])
+def test_a_setting_that_is_no_regular_expression_is_named(name: str) -> None:
+    """It is found when the decoder is made, not at the first line."""
+    with pytest.raises(BadSetup, match=rf"{name} = '\(' is no regular expression"):
+        Decoder(msgspec.convert({name: "("}, DecodeSettings), ISO)
 
 
 def test_host_and_tag_of_a_header_can_name_the_source() -> None:

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from detector.stages.header import Column, Header, Headers
 from detector.stages.plain import PlainReader
+from detector.stages.stamps import Stamps
 from detector.stages.timestamp import parse_time
 
 ZONE = timezone(timedelta(hours=5, minutes=30))
-READER = PlainReader(Headers((Header((Column("time", "access", chosen=True), Column("level"))),)), ZONE)
+STAMPS = Stamps(ZONE)
+READER = PlainReader(Headers((Header((Column("time", "access", chosen=True), Column("level"))),)), STAMPS)
 zones = st.sampled_from(["", "Z", " Z", "UTC", "+01:00", "-0330", " +2359", "+99:00", "+12:99", "+1"])
 fractions = st.sampled_from(["", ".5", ",250", ".123456789", "."])
 
@@ -21,7 +23,7 @@ def test_a_time_in_a_field_is_what_parse_time_says(
 ) -> None:
     """With or without a fraction and a zone, and also where it is no time."""
     text = f"{moment:%Y-%m-%d}{separator}{moment:%H:%M:%S}{fraction}{zone}"
-    assert READER.stamp(text, None) == parse_time("iso", text.encode(), None, ZONE)
+    assert STAMPS.in_field(text, None) == parse_time("iso", text.encode(), None, ZONE)
 
 
 @given(st.datetimes(), zones)
@@ -39,4 +41,6 @@ def test_a_time_in_a_header_is_what_parse_time_says(moment: object, zone: str) -
 
 def test_what_is_no_time_at_all_is_none() -> None:
     """No kind of time stamp fits."""
-    assert [READER.stamp(text, None) for text in ("", "soon", "2026-13-01 00:00:00", "\ud800")] == [None] * 4
+    assert [STAMPS.in_field(text, None) for text in ("", "soon", "2026-13-01 00:00:00", "\ud800")] == [
+        None
+    ] * 4

@@ -82,6 +82,9 @@ class Assembly:
         self._bad_times += entry.bad_time
         self._continuations = 0
         self.headed = False
+
+    def is_object(self) -> None:
+        """The present record is JSON."""
         self.lean = min(self.lean + 1, MOST_LEAN)
 
     def starts(self, headed: bool) -> None:

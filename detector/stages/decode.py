@@ -21,8 +21,10 @@ from detector.stages.fields import Object
 from detector.stages.header import Headers
 from detector.stages.plain import Heading, PlainReader
 from detector.stages.source import SEARCHED_BYTES, found_in, joined
+from detector.stages.stamps import Stamps
 
-_UNUSUAL = frozenset(b" \t\v\f{<\xef\xfe\xff")
+_MARKS = frozenset(b"\xef\xfe\xff")
+_UNUSUAL = _MARKS | frozenset(b" \t\v\f{<")
 _OBJECT_LIKE = re.compile(rb'\{\s*"')
 
 
@@ -43,8 +45,9 @@ class Decoder:
         self._names_sessions = settings.names_sessions
         self._source_regex = compiled("source_regex", settings.source_regex)
         self._first_line = compiled("first_line", settings.first_line)
-        self._plain = PlainReader(headers, zone)
-        self._envelope = Envelope(settings, self._plain.stamp)
+        self._stamp = Stamps(zone).in_field
+        self._plain = PlainReader(headers, Stamps(zone))
+        self._envelope = Envelope(settings, self._stamp)
 
     def decode(self, records: Iterable[Record], memory: DecodeMemory) -> Decoded:
         """The lines of the records, in order, and the memory that the next batch starts from."""
@@ -73,7 +76,8 @@ class Decoder:
 
     def _unusual(self, raw: bytes, out: Assembly) -> None:
         """A line that starts with white space, a byte order mark, `{` or `<`."""
-        raw = unmarked(raw)
+        if raw[0] in _MARKS:
+            raw = unmarked(raw)
         bare = raw.lstrip()
         if not bare:
             out.blank()
@@ -108,23 +112,26 @@ class Decoder:
 
     def _object(self, fields: Object, out: Assembly) -> None:
         if "resourceLogs" not in fields:
-            self._entry(self._envelope.entry(fields, out.reference_us), -1, out)
+            entry = self._envelope.entry(fields, out.reference_us)
+            out.is_object()
+            self._entry(entry, -1, out)
             return
         entries = list(self._envelope.batch(fields, out.reference_us))  # all of the batch is sound, or none
-        for sub, entry in enumerate(entries):
-            if isinstance(entry, BadRecord):
-                out.reject(f"log {sub} of the batch: {entry}")
+        out.is_object()
+        for sub, log in enumerate(entries):
+            if isinstance(log, BadRecord):
+                out.reject(f"log {sub} of the batch: {log}")
             else:
-                self._entry(entry, sub, out)
+                self._entry(log, sub, out)
 
     def _syslog(self, raw: bytes, out: Assembly) -> None:
-        self._entry(syslog.entry(raw, self._plain.stamp, out.reference_us), -1, out)
+        self._entry(syslog.entry(raw, self._stamp, out.reference_us), -1, out)
 
     def _entry(self, entry: Entry, sub: int, out: Assembly) -> None:
         out.note(entry)
         message, stamp_us, level = entry.message, entry.stamp_us, entry.level
         if not entry.is_event:
-            message = first_line(message)
+            message = first_line(message) if b"\n" in message else message.strip()
             heading = self._plain.heading(message)
             if stamp_us is None:
                 stamp_us = self._plain.time_us(heading, message, out.reference_us)
@@ -144,7 +151,7 @@ class Decoder:
             out.starts(heading.kind != "")
         elif out.continues(raw, not is_trace(line)):
             return
-        name = self._named(line, heading) if self._source_fields else ""
+        name = joined(self._plain.named(line, self._source_fields)) if self._source_fields else ""
         stamp_us = self._plain.time_us(heading, line, out.reference_us)
         if out.latest_us is not None and stamp_us is not None:
             stamp_us = self._plain.not_after(out.latest_us, stamp_us, heading, line)
@@ -157,12 +164,6 @@ class Decoder:
         if heading.found:
             return False
         return (out.headed and self._unheaded_continues) or is_rest(line)
-
-    def _named(self, line: bytes, heading: Heading) -> str:
-        """What the fields that name a source are in a header: its host and its tag."""
-        spans = {"host": heading.cut.host, "tag": heading.cut.tag}
-        parts = [line[slice(*spans.get(name, (0, 0)))] for name in self._source_fields]
-        return joined([part.decode("utf-8", "replace") for part in parts])
 
     def _source(self, text: bytes, named: str, origin: str) -> str:
         if self._source_regex is not None:

@@ -3,8 +3,6 @@
 Two lines of one shape have one header, so the memory of shapes is bounded and changes no output.
 """
 
-import re
-from datetime import UTC, tzinfo
 from functools import lru_cache
 
 import msgspec
@@ -12,13 +10,8 @@ import msgspec
 from detector.stages.entry import level_name
 from detector.stages.header import NOTHING, Cut, Headers
 from detector.stages.shape import LONGEST_LINE, LONGEST_REMEMBERED, REMEMBERED, SHAPE
-from detector.stages.timestamp import DAY_US, HALF_DAY_US, HALF_YEAR_US, PATTERNS, Clock
-
-MINUTE_US = 60_000_000
-HOUR_US = 60 * MINUTE_US
-SECONDS_END = 19  # bytes that a date and the time of day take at least
-_ZONED = frozenset({"iso", "slashes", "access"})
-_ZONE = re.compile(rb" ?(?:Z|UTC|GMT|([+-])([01]\d|2[0-3]):?([0-5]\d))$")
+from detector.stages.stamps import MINUTE_US, Stamps
+from detector.stages.timestamp import DAY_US, HALF_DAY_US, HALF_YEAR_US
 
 
 class Heading(msgspec.Struct, frozen=True, gc=False):
@@ -30,35 +23,37 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
     level: str
     found: bool  # the line has a header
     message: int  # where it starts; 0 where there is no header, or nothing behind it
-    cut: Cut
 
 
-_NONE = Heading("", 0, 0, "", False, 0, NOTHING)
+_NONE = Heading("", 0, 0, "", False, 0)
 
 
 class PlainReader:
-    """Cuts headers and reads times; holds the shapes and seconds it has seen."""
+    """Cuts headers and reads times; holds the shapes it has seen."""
 
-    def __init__(self, headers: Headers, zone: tzinfo = UTC) -> None:
-        """`zone` is that of the times that name none."""
+    def __init__(self, headers: Headers, stamps: Stamps) -> None:
+        """Cut with the headers, read their times with `stamps`."""
         self._headers = headers
         self._shapes: dict[bytes, Heading] = {}
-        self._clock = Clock(zone)
-        self._utc = Clock(UTC)
+        self._stamps = stamps
 
     def heading(self, line: bytes) -> Heading:
         """The header of a line."""
         shape = line[:LONGEST_LINE].translate(SHAPE)
         return self._shapes.get(shape) or self._remember(shape)
 
+    def named(self, line: bytes, names: tuple[str, ...]) -> list[str]:
+        """What a header has of the fields `host` and `tag`, in the order of the names."""
+        cut = self._headers.split(line)
+        spans = {"host": cut.host, "tag": cut.tag}
+        parts = [spans.get(name, (0, 0)) for name in names]
+        return [line[start:end].decode("utf-8", "replace") for start, end in parts]
+
     def time_us(self, heading: Heading, line: bytes, reference_us: int | None) -> int | None:
         """The time that the header says, near to the reference where it leaves out its year or date."""
         if not heading.kind:
             return None
-        written = line[heading.start : heading.end]
-        if heading.kind in _ZONED:
-            return self._zoned(heading.kind, written, reference_us)
-        return self._clock.read(heading.kind, written, reference_us)
+        return self._stamps.read(heading.kind, line[heading.start : heading.end], reference_us)
 
     def not_after(self, latest_us: int, time_us: int, heading: Heading, line: bytes) -> int:
         """The line's time, a year or a day earlier where it left that out and would lie in the future."""
@@ -67,27 +62,6 @@ class PlainReader:
             return time_us
         earlier_us = self.time_us(heading, line, latest_us - back_us)
         return time_us if earlier_us is None else earlier_us
-
-    def stamp(self, text: str, reference_us: int | None) -> int | None:
-        """The time written in a field, by the first kind of time stamp that it is."""
-        written = text.strip().encode("utf-8", "replace")
-        for kind in PATTERNS:
-            read = self._zoned if kind in _ZONED else self._clock.read
-            time_us = read(kind, written, reference_us)
-            if time_us is not None:
-                return time_us
-        return None
-
-    def _zoned(self, kind: str, written: bytes, reference_us: int | None) -> int | None:
-        """The time of a kind that may end in a zone; without it the clock has a memory of the day."""
-        zone = _ZONE.search(written, SECONDS_END)
-        if zone is None:
-            return self._clock.read(kind, written, reference_us)
-        local_us = self._utc.read(kind, written[: zone.start()], reference_us)
-        if local_us is None or zone[1] is None:
-            return local_us
-        offset_us = int(zone[2]) * HOUR_US + int(zone[3]) * MINUTE_US
-        return local_us - offset_us if zone[1] == b"+" else local_us + offset_us
 
     def _remember(self, shape: bytes) -> Heading:
         heading = _heading(shape, self._headers.cut(shape))
@@ -103,7 +77,7 @@ def _heading(shape: bytes, cut: Cut) -> Heading:
         return _NONE
     (start, end), level, message = cut.time, cut.level, cut.message
     name = _level(shape[level[0] : level[1]])
-    return Heading(cut.kind, start, end, name, True, message if message < len(shape) else 0, cut)
+    return Heading(cut.kind, start, end, name, True, message if message < len(shape) else 0)
 
 
 @lru_cache(256)
