@@ -64,7 +64,7 @@ class Rotated(RuleBasedStateMachine):
 
     def shift(self) -> None:
         """Make room for a new app.log.1."""
-        for number in range(30, 0, -1):
+        for number in range(60, 0, -1):
             for suffix in ("", ".gz"):
                 old = self.folder / f"app.log.{number}{suffix}"
                 if old.exists():

@@ -34,7 +34,7 @@ class Trouble:
     """A file that cannot be read for now; it is tried again at every look."""
 
     path: str
-    reason: str
+    reason: str  # one sentence that names the file and what to do
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Follower:
         room = Room(max_lines, max_bytes, self._max_line_bytes)
         turns = take_turns(self._lives.values(), room, first=self._turn, final=final)
         parts = turns.parts
-        self._turn += turns.served
+        self._turn = self._turn + turns.served if turns.served else 0
         if self._pipe and (records := self._pipe.take(max_lines, max_bytes, wait_s=0 if parts else wait_s)):
             parts.append(Part(STDIN, 0, records))
         self._forget()

@@ -45,6 +45,13 @@ class Life:
         return self.read != self.stamp or ((is_old or final) and self.mark.size > self.mark.offset)
 
 
+def suspend(life: Life, error: OSError) -> None:
+    """Note that nothing can be told of the file now: it is not gone, and is looked at again."""
+    life.trouble = str(unreadable(life.mark.path, error))
+    life.checked = life.read = None
+    life.missing = 0
+
+
 def stamp_of(seen: Seen) -> tuple[int, int]:
     """Size and change time: both a write and a change of permissions show."""
     return seen.size, seen.ctime_ns

@@ -16,7 +16,17 @@ from dataclasses import dataclass, field
 from detector.errors import Unreadable
 from detector.inputs.archives import is_archive, unreadable
 from detector.inputs.batch import Loss, Trouble
-from detector.inputs.life import SETTLED, Life, accept_cut, begin, detach, holding, settle, skip_to_end
+from detector.inputs.life import (
+    SETTLED,
+    Life,
+    accept_cut,
+    begin,
+    detach,
+    holding,
+    settle,
+    skip_to_end,
+    suspend,
+)
 from detector.inputs.mark import NOWHERE, SPAN_BYTES, Fit, Identity, begins_with, compare, ends_of
 from detector.inputs.sighting import Seen, Sighting, age, family, is_rotation_of, see
 
@@ -68,7 +78,11 @@ class Rotation:
         life.missing += 1
         if mark.identity == NOWHERE:
             return
-        seen = see(mark.path)
+        try:
+            seen = see(mark.path)
+        except OSError as error:
+            suspend(life, error)
+            return
         if seen is None or seen.identity != mark.identity:
             seen = self.sighting.files.get(mark.identity) or _moved(life, self.sighting)
         if seen is None:

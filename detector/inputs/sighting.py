@@ -3,10 +3,11 @@
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from detector.errors import Unreadable
+from detector.inputs.archives import unreadable
 from detector.inputs.batch import Trouble
 from detector.inputs.mark import Identity
 from detector.inputs.paths import is_text, listed
@@ -39,7 +40,7 @@ class Sighting:
         """The files in the same folder as `path`, whether a pattern matches them or not."""
         folder = os.path.dirname(path)  # noqa: PTH120  # text in, text out
         if folder not in self._folders:
-            self._folders[folder] = list(_files_in(folder))
+            self._folders[folder] = _files_in(folder)
         return self._folders[folder]
 
 
@@ -52,17 +53,23 @@ def look(patterns: Iterable[str]) -> Sighting:
             for path in paths:
                 _note(sighting, path)
             if not paths:
-                sighting.troubles.append(Trouble(pattern, "no such file yet; it is waited for"))
+                sighting.troubles.append(
+                    Trouble(pattern, f"{pattern}: there is no such file; it is waited for.")
+                )
         except Unreadable as error:
             sighting.troubles.append(Trouble(pattern, str(error)))
     return sighting
 
 
 def see(path: str) -> Seen | None:
-    """The regular file at a path, if there is one that can be looked at."""
+    """The regular file at a path, if there is one.
+
+    Raises:
+        OSError: that cannot be told now (permission, disk, network).
+    """
     try:
         found = os.stat(path)  # noqa: PTH116  # asked for every file on every poll
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
@@ -90,16 +97,20 @@ def age(seen: Seen) -> tuple[int, int]:
 
 def _note(sighting: Sighting, path: str) -> None:
     if not is_text(path):
-        sighting.troubles.append(Trouble(repr(path), "its name is not UTF-8; rename it"))
-    elif seen := see(path):
+        sighting.troubles.append(Trouble(repr(path), f"{path!r}: its name is not UTF-8; rename it."))
+        return
+    try:
+        seen = see(path)
+    except OSError as error:
+        sighting.troubles.append(Trouble(path, str(unreadable(path, error))))
+        return
+    if seen:
         sighting.files.setdefault(seen.identity, seen)
 
 
-def _files_in(folder: str) -> Iterator[Seen]:
+def _files_in(folder: str) -> list[Seen]:
     try:
         paths = sorted(entry.path for entry in os.scandir(folder))
+        return [seen for path in paths if is_text(path) and (seen := see(path))]
     except OSError:
-        return
-    for path in paths:
-        if is_text(path) and (seen := see(path)):
-            yield seen
+        return []  # what cannot be found for that is missed, and looked for again

@@ -19,7 +19,7 @@ class Turns:
     """What one round gave."""
 
     parts: list[Part]
-    served: int  # origins that had their turn
+    served: int  # origins that had their turn before the others; 0 where all had one
     at_end: bool
 
 
@@ -44,7 +44,7 @@ def take_turns(lives: Iterable[Life], room: Room, *, first: int, final: bool) ->
         parts += read
         served += 1
     at_end = not any(_is_due(queue, final=final) or _is_missed(queue) for queue in queues)
-    return Turns(parts, served, at_end)
+    return Turns(parts, served if served < len(due) else 0, at_end)
 
 
 def _read_origin(queue: Queue, room: Room, *, final: bool) -> list[Part]:
