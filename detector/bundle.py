@@ -56,8 +56,8 @@ class SessionCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """What turns a closed session's measures into one score, from out-of-fold scores of normal sessions."""
 
     slots: list[int]  # token -> count slot
-    idf: list[float]  # per slot
-    prototypes: list[list[float]]  # distinct count vectors of training: idf-weighted shares
+    idf: list[float]  # per slot, and of unknown events
+    prototypes: list[list[float]]  # distinct count vectors of training, with unknown: idf-weighted shares
     unknown_cost: float  # nats that an unknown event adds to the count density
     order: Tail  # sum of surprise - entropy over the square root of the length
     density: Tail  # count density, summed over the slots

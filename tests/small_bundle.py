@@ -39,8 +39,8 @@ def session_calibration() -> SessionCalibration:
     rng = np.random.default_rng(3)
     return SessionCalibration(
         slots=[0, 0, *range(TEMPLATES)],
-        idf=[1.0] * SLOTS,
-        prototypes=rng.dirichlet(np.ones(SLOTS), 4).tolist(),
+        idf=[1.0] * (SLOTS + 1),
+        prototypes=rng.dirichlet(np.ones(SLOTS + 1), 4).tolist(),
         unknown_cost=4.0,
         order=tail(0.5, 0.5),
         density=tail(200.0, 20.0),

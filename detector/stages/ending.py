@@ -11,6 +11,10 @@ import numpy.typing as npt
 from detector.bundle import EndingModel, Floats, SessionCalibration
 from detector.stages.surprise import EXCESS_UNITS
 
+COMPARED = 64  # sessions compared at once, to bound memory
+
+Counts = npt.NDArray[np.integer]
+
 
 class Closed(msgspec.Struct, frozen=True, gc=False):
     """The measures of one closed session, each rising with abnormality."""
@@ -23,18 +27,16 @@ class Closed(msgspec.Struct, frozen=True, gc=False):
 
 def measure(
     model: EndingModel,
-    counts: npt.NDArray[np.uint16],
+    counts: Counts,
     unknown: list[int],
     excess: list[int],
     events: list[int],
     calibration: SessionCalibration,
 ) -> list[Closed]:
     """Measure sessions by their counts [B,64], unknown events, excess sums and events with the ending."""
-    rows = counts.astype(np.float32)
-    density, density_max = model.run(rows)
-    distance = idf_distance(
-        rows, np.array(calibration.prototypes, np.float32), np.array(calibration.idf, np.float32)
-    )
+    density, density_max = model.run(counts.astype(np.float32))
+    shares = weighted_shares(counts, np.array(unknown), np.array(calibration.idf, np.float32))
+    distance = distances(shares, np.array(calibration.prototypes, np.float32))
     return [
         Closed(
             order=excess[i] / EXCESS_UNITS / events[i] ** 0.5,
@@ -56,15 +58,24 @@ def total(closed: Closed, calibration: SessionCalibration) -> float:
     )
 
 
-def idf_distance(counts: Floats, prototypes: Floats, idf: Floats) -> Floats:
-    """Smallest distance L1 / sum of maxima of idf-weighted shares of counts [B,64] to prototypes [P,64]; [B].
+def weighted_shares(counts: Counts, unknown: npt.NDArray[np.integer], idf: Floats) -> Floats:
+    """Each session's events [B,65] as shares weighted by idf; the last column is its unknown events [B]."""
+    events = np.column_stack((counts.astype(np.int64), unknown))
+    shares: Floats = (events / np.maximum(events.sum(1, keepdims=True), 1)).astype(np.float32)
+    return shares * idf
 
-    The event count vector with idf of Landauer et al. 2024; prototypes are weighted already.
+
+def distances(vectors: Floats, prototypes: Floats) -> Floats:
+    """Smallest distance [B] of each vector [B,65] to any prototype [P,65].
+
+    The sum of differences over the sum of maxima: 0 is known, 1 has nothing in common (Landauer et al.
+    2024, the event count vector with idf).
     """
-    weighted = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0) * idf
-    smallest = np.empty(len(weighted), np.float32)
-    for index, row in enumerate(weighted):
-        difference = np.abs(prototypes - row).sum(axis=1)
-        largest = np.maximum(np.maximum(prototypes, row).sum(axis=1), 1e-12)
-        smallest[index] = (difference / largest).min()
-    return smallest
+    nearest = np.empty(len(vectors), np.float32)
+    sums = prototypes.sum(-1)
+    for at in range(0, len(vectors), COMPARED):
+        some = vectors[at : at + COMPARED, np.newaxis]  # [b,1,65]
+        difference = np.abs(some - prototypes).sum(-1)  # [b,P]
+        largest = (some.sum(-1) + sums + difference) / 2  # max(a, b) = (a + b + |a - b|) / 2
+        nearest[at : at + COMPARED] = (difference / np.maximum(largest, np.float32(1e-12))).min(1)
+    return nearest
