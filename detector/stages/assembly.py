@@ -84,8 +84,9 @@ class Assembly:
         self.headed = False
 
     def is_object(self) -> None:
-        """The present record is JSON."""
-        self.lean = min(self.lean + 1, MOST_LEAN)
+        """The present record is JSON; an origin that has had no line is not remembered, nor is this."""
+        if self.has_first_line and self.lean < MOST_LEAN:
+            self.lean += 1
 
     def starts(self, headed: bool) -> None:
         """The present record is text, and no continuation."""

@@ -22,6 +22,7 @@ from detector.stages.header import Headers
 from detector.stages.plain import Heading, PlainReader
 from detector.stages.source import SEARCHED_BYTES, found_in, joined
 from detector.stages.stamps import Stamps
+from detector.stages.timestamp import DAY_US, HALF_YEAR_US
 
 _MARKS = frozenset(b"\xef\xfe\xff")
 _UNUSUAL = _MARKS | frozenset(b" \t\v\f{<")
@@ -111,21 +112,25 @@ class Decoder:
                 self._text(raw, out)
 
     def _object(self, fields: Object, out: Assembly) -> None:
-        if "resourceLogs" not in fields:
-            entry = self._envelope.entry(fields, out.reference_us)
-            out.is_object()
-            self._entry(entry, -1, out)
-            return
-        entries = list(self._envelope.batch(fields, out.reference_us))  # all of the batch is sound, or none
+        if "resourceLogs" in fields:
+            self._batch(fields, out)
+        else:
+            self._entry(self._envelope.entry(fields, out.reference_us), -1, out)
         out.is_object()
-        for sub, log in enumerate(entries):
-            if isinstance(log, BadRecord):
-                out.reject(f"log {sub} of the batch: {log}")
+
+    def _batch(self, fields: Object, out: Assembly) -> None:
+        entries = list(self._envelope.batch(fields, out.reference_us))  # all of the batch is sound, or none
+        for sub, entry in enumerate(entries):
+            if isinstance(entry, BadRecord):
+                out.reject(f"log {sub} of the batch: {entry}")
             else:
-                self._entry(log, sub, out)
+                self._entry(entry, sub, out)
 
     def _syslog(self, raw: bytes, out: Assembly) -> None:
-        self._entry(syslog.entry(raw, self._stamp, out.reference_us), -1, out)
+        near_us = out.reference_us
+        if out.latest_us is not None:
+            near_us = out.latest_us + DAY_US - HALF_YEAR_US  # RFC 3164 has no year: none that is to come
+        self._entry(syslog.entry(raw, self._stamp, near_us), -1, out)
 
     def _entry(self, entry: Entry, sub: int, out: Assembly) -> None:
         out.note(entry)
