@@ -22,6 +22,7 @@ STRONG_GAP: Final = 4  # columns between two strong ones
 SMALLEST_PART: Final = 0.05  # of a group, for a part of it to have a header of its own
 SMALLEST_SHARE: Final = 0.01  # of the sample, for a group of lines to have a header of its own
 MOST_COLUMNS: Final = 14
+MOST_WORDS: Final = 2  # taken together before what ends a header: class and method
 FEWEST_FOLLOWING: Final = 4  # different elements behind a header, or it would cut into the message
 
 Lines = Sequence[list[Element]]
@@ -192,8 +193,8 @@ def _words(group: Lines, columns: list[Column]) -> list[Column]:
     if _share(group, at, _closes) >= STRONG_SHARE:
         return [Column("word")]
     host = columns[-1].piece == "time"
-    for width in (1, 2):
-        if width == 2 and not (_few(group, at + 1) and _share(group, at + 1, _is("W")) >= STRONG_SHARE):
+    for width in range(1, MOST_WORDS + 1):
+        if width > 1 and not (_few(group, at + 1) and _share(group, at + 1, _is("W")) >= STRONG_SHARE):
             break
         if (host or _few(group, at)) and _ends_header(group, at + width):
             return [Column("host" if host and width == 1 else "word"), *[Column("word")] * (width - 1)]

@@ -95,13 +95,15 @@ def _varies(positions: tuple[int, ...], members: list[Pattern], variable: set[st
         return False
     shape = members[0]
     literals = sum(WILD not in token for at, token in enumerate(shape) if at not in positions)
+    if not literals:
+        return False  # nothing would be left to tell what the line says
     for at in positions:
         values = {member[at] for member in members}
         if len(values) < FEWEST_VALUES or any(map(is_protected, values)):
             return False
         known = () if at and _is_key(shape[at - 1]) else variable
-        hinted = any(_looks_variable(value) or value in known for value in values)
-        if not (hinted and literals) and len(values) < _needed(at, shape, values, literals):
+        hints = sum(_looks_variable(value) or value in known for value in values)
+        if 2 * hints < len(values) < _needed(at, shape, values, literals):
             return False
     return True
 
@@ -109,7 +111,7 @@ def _varies(positions: tuple[int, ...], members: list[Pattern], variable: set[st
 def _needed(at: int, shape: Pattern, values: set[str], literals: int) -> int:
     """How many different words make a position a value; the more the rest says, the fewer."""
     needed = NEEDED_FIRST if at == 0 else NEEDED
-    if at and _is_key(shape[at - 1]) or all(map(_is_state, values)):
+    if (at and _is_key(shape[at - 1])) or all(map(_is_state, values)):
         return needed[0]
     return needed[sum(literals >= enough for enough in MANY_LITERALS)]
 

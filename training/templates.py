@@ -16,7 +16,6 @@ from training.merge import WILD, Pattern, merge
 from training.protected import signature
 
 MOST_PATTERNS: Final = 20_000  # kept before they are merged to make room
-LONGEST_PATTERN: Final = 400  # tokens; longer lines are data, not templates
 SIMILARITY: Final = 0.95  # only long lines with one differing word meet in a cluster of Drain's
 _ANY: Final = "<any>"  # Drain's own wildcard; a mask is a word to it, or no masked line would be similar
 
@@ -57,7 +56,7 @@ class TemplateMiner:
         if len(self._seen) >= self._most:
             self._make_room()
         tokens = tuple(text.split())
-        if len(self._seen) >= self._most or len(tokens) > LONGEST_PATTERN:
+        if len(self._seen) >= self._most:
             self.dropped += 1
             return
         self._seen.add(text)

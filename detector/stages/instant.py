@@ -7,20 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 
-MONTHS: Final = (
-    b"jan",
-    b"feb",
-    b"mar",
-    b"apr",
-    b"may",
-    b"jun",
-    b"jul",
-    b"aug",
-    b"sep",
-    b"oct",
-    b"nov",
-    b"dec",
-)
+MONTHS: Final = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US: Final = 1_000_000
 
@@ -28,7 +15,10 @@ Parts = Mapping[str, bytes]  # y mo name d h half mi s f ms z, or epoch f
 
 
 def instant_us(parts: Parts, reference_us: int | None, zone: tzinfo) -> int:
-    """The instant; `zone` holds where the parts name none. Raises ValueError, OverflowError for no such time."""
+    """The instant; `zone` holds where the parts name none.
+
+    Raises ValueError or OverflowError where there is no such time.
+    """
     if "epoch" in parts:
         return int(parts["epoch"]) * SECOND_US + fraction_us(parts.get("f", b"0"))
     return _resolve(parts, reference_us, _zone(parts.get("z"), zone))

@@ -8,6 +8,7 @@ from typing import Final
 
 WILD: Final = b"<*>"
 LONGEST_TOKEN: Final = 160  # bytes; longer tokens are data
+MOST_TOKENS: Final = 128  # of a message; what follows is data
 LONGEST_PATTERN: Final = 300  # characters of a pattern as shown
 REMEMBERED_TOKENS: Final = 100_000  # before the memory starts anew
 
@@ -116,8 +117,8 @@ _SEPARATORS: Final = b",;"
 
 
 def settle(masked: bytes) -> bytes:
-    """Fold what the neighbours explain: dates, units after numbers, lists of any length."""
-    if masked.count(WILD) == 0:
+    """Fold what the neighbours explain: dates, units after numbers, lists; what is too long is cut."""
+    if WILD not in masked and masked.count(b" ") < MOST_TOKENS:
         return masked
     masked = _UNIT.sub(b"", _DATE.sub(WILD, masked))
     kept: list[bytes] = []
@@ -129,4 +130,6 @@ def settle(masked: bytes) -> bytes:
         else:
             kept.append(token)
         last = item
+    if len(kept) > MOST_TOKENS:
+        kept[MOST_TOKENS:] = [WILD]
     return b" ".join(kept)

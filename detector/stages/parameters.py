@@ -11,22 +11,24 @@ WILD: Final = "<*>"
 def parameters_of(text: str, message: bytes) -> list[str]:
     """One value for each `<*>` of a template's text; empty where the message does not show it."""
     line = " ".join(message[:LONGEST_LINE].decode("utf-8", "replace").split())
-    first, *between = text.split(WILD)
-    if not between:
-        return []
-    begin = _search(first, line, 0)
-    at = begin.end() if begin else 0
-    found = []
-    for literal in between[:-1]:
-        hit = _search(literal, line, at)
-        found.append(line[at : hit.start()].strip() if hit else "")
-        at = hit.end() if hit else at
-    end = len(line) - len(between[-1].strip()) if line.endswith(between[-1].strip()) else len(line)
-    return [*found, line[at:end].strip()]
+    literals = text.split(WILD)
+    found: list[str] = []
+    at = 0
+    for place, literal in enumerate(literals):
+        span = _find(literal, line, at, first=place == 0, last=place == len(literals) - 1)
+        if span is None:
+            break
+        if place:
+            found.append(line[at : span[0]].strip())
+        at = span[1]
+    return found + [""] * (len(literals) - 1 - len(found))
 
 
-def _search(literal: str, line: str, at: int) -> re.Match[str] | None:
+def _find(literal: str, line: str, at: int, *, first: bool, last: bool) -> tuple[int, int] | None:
     """Where the constant text between two values stands; masks put blanks where the line has none."""
-    words = literal.split()
-    pattern = " *".join(map(re.escape, words)) if words else r" |$"
-    return re.compile(pattern).search(line, at)
+    pattern = " *".join(map(re.escape, literal.split()))
+    if not pattern and (first or last):
+        return (0, 0) if first else (len(line), len(line))
+    pattern = pattern or " "
+    hits = list(re.compile(pattern).finditer(line, at)) if last else [re.compile(pattern).search(line, at)]
+    return hits[-1].span() if hits and hits[-1] else None

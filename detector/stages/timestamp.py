@@ -22,7 +22,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "year": r"(?P<y>\d{4})",
     "yy": r"(?P<y>\d\d)",
     "month": r"(?P<mo>\d\d)",
-    "name": "(?P<name>(?:[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]ay|[Jj]un|[Jj]ul|[Aa]ug|[Ss]ep|[Oo]ct|[Nn]ov|[Dd]ec))",
+    "name": "(?P<name>[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]ay|[Jj]un|[Jj]ul|[Aa]ug|[Ss]ep|[Oo]ct|[Nn]ov|[Dd]ec)",
     "weekday": "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)",
     "day": r"(?P<d>\d\d)",
     "d": r"(?P<d>\d{1,2})",
