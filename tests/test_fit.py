@@ -293,6 +293,12 @@ def test_a_handful_of_sessions_is_enough(count: int) -> None:
     assert np.isfinite(result.history[0].validation_bits)
 
 
+def test_settings_and_counts_need_no_torch() -> None:
+    """A command line can offer the settings, and serving count a session, where torch is not installed."""
+    code = "import sys, training.settings, training.counts; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     """Asking for CUDA without one is a usage error, not a silent fall back."""
