@@ -309,3 +309,57 @@ while True:
         rest = process.stdout.read().splitlines()
         assert rest[-1] in (b"[b'two'] False", b"[] False")
         assert b"[b'two']" in b"".join(rest)
+
+
+def test_a_link_is_followed_to_the_next_file(tmp_path: Path) -> None:
+    """How Kubernetes names the logs of containers: rotation happens where the link leads."""
+    (tmp_path / "pod").mkdir()
+    target, link = tmp_path / "pod" / "0.log", tmp_path / "web.log"
+    target.write_bytes(b"one\n")
+    link.symlink_to(target)
+    follower = Follower([str(link)])
+    assert drain(follower) == [b"one"]
+    with target.open("ab") as file:
+        file.write(b"two\n")
+    target.rename(tmp_path / "pod" / "0.log.20260131-120000")
+    target.write_bytes(b"three\n")
+    records = follower.poll(10, 1000).records
+    assert [(record.origin, record.value) for record in records] == [
+        (str(link), b"two"),
+        (str(link), b"three"),
+    ]
+    (tmp_path / "pod" / "1.log").write_bytes(b"four\n")
+    link.unlink()
+    link.symlink_to(tmp_path / "pod" / "1.log")
+    assert drain(follower) == [b"four"]
+
+
+def test_a_pattern_added_later_begins_where_it_is_told_to(tmp_path: Path) -> None:
+    """The files of the earlier patterns go on; one that is no longer asked for is left alone."""
+    for name in ("a.log", "b.log", "c.log"):
+        (tmp_path / name).write_bytes(b"old\n")
+    follower = Follower([str(tmp_path / "a.log"), str(tmp_path / "b.log")])
+    assert drain(follower) == [b"old", b"old"]
+    for name in ("a.log", "b.log"):
+        with (tmp_path / name).open("ab") as file:
+            file.write(name.encode() + b"\n")
+    follower = again(follower._fence, tmp_path / "b.log", tmp_path / "c.*", start="end")
+    assert drain(follower) == [b"b.log"]
+    with (tmp_path / "c.log").open("ab") as file:
+        file.write(b"new\n")
+    assert drain(follower) == [b"new"]
+
+
+def test_a_stream_cannot_be_followed_by_name(tmp_path: Path) -> None:
+    """It would be read as nothing for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Unreadable, match="only a file can be followed"):
+        Follower([str(tmp_path / "pipe")])
+
+
+def test_a_batch_never_holds_more_lines_than_asked_for(tmp_path: Path) -> None:
+    """Also where the last one has no end."""
+    (tmp_path / "a.log").write_bytes(b"one\ntwo\nthree")
+    follower = Follower([str(tmp_path / "a.log")])
+    taken = [[record.value for record in follower.poll(2, 1000, final=True).records] for _ in range(3)]
+    assert taken == [[b"one", b"two"], [b"three"], []]

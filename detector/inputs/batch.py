@@ -7,7 +7,8 @@ from typing import Any
 
 from detector.records import Record
 
-# {"version": 1, "files": {"<origin>#<generation>": {"offset": ..., what the file is known by}}}: plain JSON
+# {"version": 1, "patterns": [...], "files": {"<origin>#<generation>": {"offset": ..., ...}}}
+# It is plain JSON. {} is the fence before the first poll.
 Fence = dict[str, Any]
 
 
@@ -65,5 +66,6 @@ def hold_back(fence: Fence, held: Mapping[tuple[str, int], int]) -> Fence:
         for (origin, generation), offset in held.items():
             if mark["origin"] == origin and mark["generation"] >= generation:
                 keep = offset if mark["generation"] == generation else 0
+                mark["done"] = mark["done"] and mark["offset"] <= keep
                 mark["offset"] = min(mark["offset"], keep)
     return fence

@@ -11,11 +11,13 @@ from typing import Literal
 
 import msgspec
 
+from detector.errors import Unreadable
 from detector.inputs.batch import Batch, Fence, Part, Trouble
+from detector.inputs.copies import Copies
 from detector.inputs.life import Life
 from detector.inputs.lines import MAX_LINE_BYTES
-from detector.inputs.mark import Identity, Mark
-from detector.inputs.paths import STDIN, find
+from detector.inputs.mark import Mark
+from detector.inputs.paths import STDIN, covers, find
 from detector.inputs.pipe import Pipe
 from detector.inputs.rotation import Lives, Rotation
 from detector.inputs.sighting import look
@@ -45,9 +47,11 @@ class Follower:
         self._patterns = [pattern for pattern in patterns if pattern != STDIN]
         self._pipe = Pipe(max_line_bytes=max_line_bytes) if STDIN in patterns else None
         marks = (fence or {}).get("files", {}).values()
-        self._lives: Lives = {mark.name: Life(mark) for mark in msgspec.convert(list(marks), list[Mark])}
-        self._copies: dict[Identity, str] = {}
+        lives = [Life(mark) for mark in msgspec.convert(list(marks), list[Mark])]
+        self._lives: Lives = {life.mark.name: life for life in lives if self._asks_for(life.mark.origin)}
+        self._copies = Copies()
         self._fence: Fence = fence or {}
+        self._earlier: list[str] = self._fence.get("patterns", [])
         self._from_end = start == "end"
         self._max_line_bytes = max_line_bytes
         self._turn = 0
@@ -80,11 +84,14 @@ class Follower:
 
     def _look(self) -> Rotation:
         rotation = Rotation(self._lives, look(self._patterns), self._copies)
-        is_first = not self._fence
         rotation.find_all()
-        rotation.take_new(from_end=self._from_end and is_first, is_first=is_first)
-        self._copies = rotation.copies
+        rotation.take_new(lambda path: not covers(self._earlier, path), from_end=self._from_end)
+        self._earlier = self._patterns
         return rotation
+
+    def _asks_for(self, origin: str) -> bool:
+        """Whether what was followed before is still asked for."""
+        return covers(self._patterns, origin)
 
     def _forget(self) -> None:
         gone = [name for name, life in self._lives.items() if life.is_gone]
@@ -93,14 +100,18 @@ class Follower:
 
     def _as_fence(self) -> Fence:
         files = {name: msgspec.to_builtins(life.mark) for name, life in self._lives.items()}
-        return {"version": FENCE_VERSION, "files": files}
+        return {"version": FENCE_VERSION, "patterns": self._patterns, "files": files}
 
 
 def _check(patterns: Iterable[str], known: set[str]) -> None:
     """A folder or a pattern may wait for its first file; a name that nothing has is most likely wrong."""
     for pattern in patterns:
         if pattern not in known and not glob.has_magic(pattern) and not Path(pattern).is_dir():
-            find([pattern])
+            for path in find([pattern]):
+                if not Path(path).is_file():
+                    raise Unreadable(
+                        f"{path}: only a file can be followed; give a stream to standard input (-)."
+                    )
 
 
 def _troubles(lives: Lives) -> list[Trouble]:

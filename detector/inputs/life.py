@@ -24,6 +24,7 @@ class Life:
     checked: tuple[int, int] | None = None  # stamp at which it was found to be itself
     read: tuple[int, int] | None = None  # stamp at which it was read to its end
     held_size: int = -1  # size at which an unfinished last line was left waiting
+    line_bytes: float = 128.0  # of late, on average: no more is read than is asked for
     trouble: str = ""
     lines: Lines | None = None  # kept only within a line that is too long
     unpacking: Unpacking | None = None

@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 
 from detector.errors import Unreadable
 
@@ -20,22 +21,33 @@ def find(inputs: Sequence[str]) -> list[str]:
 
 
 def listed(argument: str) -> Iterable[str]:
-    """The files that one argument means at this moment; none is no error here."""
+    """What one argument means at this moment, sockets and the like too; nothing is no error here."""
     if argument == STDIN or os.path.isfile(argument):  # noqa: PTH113  # asked on every poll: Path costs 5x
         return [argument]
     if os.path.isdir(argument):  # noqa: PTH112  # the same
         return _below(argument)
     if glob.has_magic(argument):
-        matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  # keeps the path as it was typed
-        return [path for path in matches if os.path.isfile(path)]  # noqa: PTH113  # the same
+        return sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  # keeps the path as it was typed
     return []
+
+
+def covers(inputs: Iterable[str], path: str) -> bool:
+    """Whether one of the arguments would name this path, whether it is there or not."""
+    for argument in inputs:
+        below = argument.rstrip("/") + "/"
+        if argument == path or path.startswith(below):
+            return True
+        # fnmatch lets a star stand for folders too: at most a file too many is remembered
+        if glob.has_magic(argument) and fnmatchcase(path, argument.replace("**/", "*")):
+            return True
+    return False
 
 
 def _named(argument: str) -> list[str]:
     if argument == STDIN:
         return [argument]
     is_one = os.path.exists(argument) and not os.path.isdir(argument)  # noqa: PTH110, PTH112  # or a pipe
-    files = [argument] if is_one else list(listed(argument))
+    files = [argument] if is_one else [path for path in listed(argument) if os.path.isfile(path)]  # noqa: PTH113
     if not files:
         raise Unreadable(_nothing(argument))
     for path in files:
@@ -52,7 +64,11 @@ def _check(path: str) -> None:
 
 def is_text(path: str) -> bool:
     """Whether the name can be written into results (it stands in every position)."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in path)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _nothing(argument: str) -> str:
@@ -67,8 +83,7 @@ def _below(folder: str) -> Iterable[str]:
     """Files below a folder, sorted; names that begin with a dot are not looked at."""
     for where, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (os.path.join(where, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118
-        yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113  # the same
+        yield from (os.path.join(where, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118
 
 
 def _refuse(error: OSError) -> None:

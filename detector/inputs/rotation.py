@@ -11,11 +11,13 @@ is not a new file. Rules, in the order in which they are applied:
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from detector.errors import Unreadable
 from detector.inputs.archives import is_archive, unreadable
 from detector.inputs.batch import Loss, Trouble
+from detector.inputs.copies import Copies
 from detector.inputs.life import (
     SETTLED,
     Life,
@@ -27,26 +29,27 @@ from detector.inputs.life import (
     skip_to_end,
     suspend,
 )
-from detector.inputs.mark import NOWHERE, SPAN_BYTES, Fit, Identity, begins_with, compare, ends_of
-from detector.inputs.sighting import Seen, Sighting, age, family, is_rotation_of, see
+from detector.inputs.mark import NOWHERE, SPAN_BYTES, Fit, Identity, compare
+from detector.inputs.sighting import Seen, Sighting, age, family, is_rotation_of
 
 Lives = dict[str, Life]  # by the name of their mark, in the order in which they began
 
 
 @dataclass(slots=True)
 class Rotation:
-    """One look at all contents; `copies` outlive it, for a copy may be shorter than what was read."""
+    """One look at all contents."""
 
     lives: Lives
     sighting: Sighting
-    copies: dict[Identity, str] = field(default_factory=dict)
+    copies: Copies
     losses: list[Loss] = field(default_factory=list)
     _homes: set[Identity] = field(default_factory=set)
-    _kin: dict[str, list[Life]] = field(default_factory=dict)  # by family
     _newest: dict[str, Life] = field(default_factory=dict)  # by origin
+    _kin: dict[str, list[Life]] = field(default_factory=dict)  # by family
 
     def find_all(self) -> None:
         """Rules 1 and 2."""
+        self.copies.begin_look()
         for life in self.lives.values():
             self._find(life)
             if not life.missing:
@@ -57,20 +60,25 @@ class Rotation:
             if life.missing == SETTLED:
                 self._count_loss(life)
 
-    def take_new(self, *, from_end: bool = False, is_first: bool = False) -> None:
-        """Rules 3 and 4."""
-        for life in self.lives.values():
-            self._index(life)
+    def take_new(self, is_first: Callable[[str], bool], *, from_end: bool) -> None:
+        """Rules 3 and 4; `is_first` tells of a path whether nobody has asked for it before."""
+        self._newest = {life.mark.origin: life for life in self.lives.values()}
         for last in list(self._newest.values()):
             if not self._is_in_place(last):
                 self._take_missed(last)
-        copies: dict[Identity, str] = {}
         for seen in self._loose():
-            if not is_first and (name := self._copied(seen)):
-                copies[seen.identity] = name
+            first = is_first(seen.path)
+            original = None if first else self.copies.original(seen, self._relatives(seen))
+            if original:
+                self.copies.note(seen, original)
             else:
-                self._begin(seen.path, seen, from_end=from_end)
-        self.copies = copies
+                self._begin(seen.path, seen, from_end=from_end and first)
+
+    def _relatives(self, seen: Seen) -> list[Life]:
+        if not self._kin:
+            for life in self.lives.values():
+                self._kin.setdefault(family(life.mark.path), []).append(life)
+        return [life for life in self._kin.get(family(os.path.realpath(seen.path)), ()) if not life.missing]
 
     def _find(self, life: Life) -> None:
         """Rule 1."""
@@ -79,7 +87,7 @@ class Rotation:
         if mark.identity == NOWHERE:
             return
         try:
-            seen = see(mark.path)
+            seen = self.sighting.at(mark.path)
         except OSError as error:
             suspend(life, error)
             return
@@ -106,10 +114,6 @@ class Rotation:
         kin = [seen for seen in around if seen.identity != life.mark.identity and _is_kin(life, seen)]
         return any(_fit(life, seen) is Fit.WHOLE for seen in kin)
 
-    def _index(self, life: Life) -> None:
-        self._newest[life.mark.origin] = life
-        self._kin.setdefault(family(life.mark.path), []).append(life)
-
     def _loose(self) -> list[Seen]:
         files = self.sighting.files
         return [seen for seen in files.values() if seen.size and seen.identity not in self._homes]
@@ -129,7 +133,9 @@ class Rotation:
 
     def _candidates(self, life: Life) -> list[Seen]:
         """Plain files first: an archive must be unpacked to be compared."""
-        found = {seen.identity: seen for seen in self._loose()}
+        found = {
+            seen.identity: seen for seen in self._loose() if not (life.is_gone and self.copies.was_copy(seen))
+        }
         if life.missing <= SETTLED:
             around = self.sighting.around(life.mark.path)
             found |= {
@@ -141,7 +147,7 @@ class Rotation:
         """Whether the writer went on between the copying and the truncation, and that was read."""
         if os.path.realpath(seen.path) == life.mark.path:
             return False
-        return self.copies.get(seen.identity) == life.mark.name or _fit(life, seen) is Fit.SHORT
+        return self.copies.was_copy_of(seen, life) or _fit(life, seen) is Fit.SHORT
 
     def _count_loss(self, life: Life) -> None:
         mark = life.mark
@@ -149,21 +155,6 @@ class Rotation:
         if unread > 0:
             self.losses.append(Loss(mark.origin, mark.generation, unread))
             mark.size = mark.offset
-
-    def _copied(self, seen: Seen) -> str:
-        """The content of which a file is a copy, if it is one."""
-        kin = [life for life in self._kin.get(family(os.path.realpath(seen.path)), ()) if not life.missing]
-        kin = [life for life in kin if life.mark.origin != seen.path and not life.is_archive]
-        if not kin:
-            return ""
-        try:
-            ends = ends_of(seen.path)
-            for life in kin:
-                if begins_with(life.mark.path, ends) or compare(seen.path, life.mark) is Fit.WHOLE:
-                    return life.mark.name
-        except OSError:
-            pass  # it is told where it is begun
-        return ""
 
     def _is_in_place(self, last: Life) -> bool:
         seen = self.sighting.files.get(last.mark.identity)
@@ -186,10 +177,9 @@ class Rotation:
                 self._begin(origin, seen, from_end=False)
 
     def _is_copy(self, seen: Seen, new: Seen | None) -> bool:
-        try:
-            return bool(self._copied(seen)) or (new is not None and begins_with(new.path, ends_of(seen.path)))
-        except OSError:
+        if new and self.copies.begins(new.path, seen):
             return True
+        return self.copies.original(seen, self._relatives(seen)) is not None
 
     def _begin(self, origin: str, seen: Seen, *, from_end: bool) -> None:
         last = self._newest.get(origin)
@@ -207,7 +197,9 @@ class Rotation:
             return
         self.lives[life.mark.name] = life
         self._homes.add(seen.identity)
-        self._index(life)
+        self._newest[origin] = life
+        if self._kin:
+            self._kin.setdefault(family(life.mark.path), []).append(life)
 
 
 def _fit(life: Life, seen: Seen) -> Fit:

@@ -33,8 +33,17 @@ class Sighting:
     """One look at all patterns, and at folders where something is missed."""
 
     files: dict[Identity, Seen] = field(default_factory=dict)
+    paths: dict[str, Seen] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     _folders: dict[str, list[Seen]] = field(default_factory=dict)
+
+    def at(self, path: str) -> Seen | None:
+        """The file at a path, looked for where it has not been found.
+
+        Raises:
+            OSError: that cannot be told now.
+        """
+        return self.paths.get(path) or see(path)
 
     def around(self, path: str) -> list[Seen]:
         """The files in the same folder as `path`, whether a pattern matches them or not."""
@@ -106,6 +115,7 @@ def _note(sighting: Sighting, path: str) -> None:
         return
     if seen:
         sighting.files.setdefault(seen.identity, seen)
+        sighting.paths[path] = seen
 
 
 def _files_in(folder: str) -> list[Seen]:

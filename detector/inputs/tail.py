@@ -16,6 +16,8 @@ from detector.records import Record
 
 _LONG_LINE_CHUNKS = 64  # pieces of a line without an end that are read in one go
 
+_LEAST_BYTES = 256  # read even where lines are short
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -80,16 +82,19 @@ def _read_plain(life: Life, descriptor: int, room: Room, *, is_old: bool, final:
         return []  # renamed since it was looked for
     lines = life.lines or Lines(mark.origin, mark.offset, max_line_bytes=room.line_bytes)
     life.lines = None
-    records, is_all = _lines_from(descriptor, lines, room)
+    size = min(room.bytes, int(room.lines * life.line_bytes) + _LEAST_BYTES)
+    records, is_all = _lines_from(descriptor, lines, size)
     if len(records) > room.lines:
         del records[room.lines :]
         is_all = False
     elif is_all and lines.end > lines.offset and _ends_here(life, found.st_size, is_old=is_old, final=final):
-        records += lines.finish()
+        records += lines.finish() if len(records) < room.lines else []
     end = records[-1].end if records else mark.offset
     if not extend(descriptor, mark, read_to=end):
         life.checked = None
         return []
+    if records:
+        life.line_bytes = (end - mark.offset) / len(records)
     mark.offset = end
     if lines.is_cutting and lines.offset == end:
         life.lines = lines
@@ -100,9 +105,8 @@ def _read_plain(life: Life, descriptor: int, room: Room, *, is_old: bool, final:
     return records
 
 
-def _lines_from(descriptor: int, lines: Lines, room: Room) -> tuple[list[Record], bool]:
+def _lines_from(descriptor: int, lines: Lines, size: int) -> tuple[list[Record], bool]:
     """Lines, and whether the file ended; reads on only as long as not even one line has ended."""
-    size = max(room.bytes, 1)
     for _ in range(_LONG_LINE_CHUNKS):
         chunk = os.pread(descriptor, size, lines.end)
         records = lines.feed(chunk)
