@@ -44,6 +44,15 @@ class Intake:
             if lines:
                 yield self.batch(lines)
 
+    def together(self, parts: Iterable[tuple[str, list[Record]]]) -> Batch:
+        """One batch of several origins' next records, in the order of their times."""
+        feeds: dict[str, list[list[Record]]] = {}
+        for origin, records in parts:
+            feeds.setdefault(origin, []).append(records)
+        timed = [self.timed(origin, batches) for origin, batches in feeds.items()]
+        ordered = timed[0] if len(timed) == 1 else merge(timed, _time_of)
+        return self.batch([line for lines in ordered for line in lines])
+
     def batch(self, timed: list[Timed]) -> Batch:
         """A batch for the core, with the shard's clock before each line."""
         lines = [line for line, _ in timed]

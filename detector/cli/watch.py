@@ -1,0 +1,48 @@
+"""`tailrace watch`: follow files and alert. The work is in `watching`, which --help need not wait for."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+from detector.errors import BadSetup
+
+
+def watch(
+    inputs: Inputs | None = None,
+    /,
+    *,
+    bundle: BundleDir = None,
+    state: Annotated[Path | None, Parameter(help="File that keeps progress, states and alerts.")] = None,
+    once: Annotated[bool, Parameter(help="End when all that is there has been read.", negative=())] = False,
+    start: Annotated[
+        Literal["start", "end"] | None,
+        Parameter(name="--from", help="Where to begin in files never read before; --once: at their start."),
+    ] = None,
+    format: Annotated[Literal["text", "json"], Parameter(help="For people or for programs.")] = "text",  # noqa: A002
+    options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
+    config: ConfigFile = None,
+) -> int:
+    """Follow files through rotation and restart, and alert on what is not like them.
+
+    Example: tailrace watch app.log --bundle bundle --state tailrace.db
+    """
+    from detector.cli.receivers import receivers_of  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.cli.start import core_of, read_settings  # noqa: PLC0415
+    from detector.cli.watching import Order, run  # noqa: PLC0415
+
+    settings = read_settings(config)
+    named, path = inputs or list(settings.input.paths), state or settings.state.path
+    if not named:
+        raise BadSetup("nothing to watch: name files, folders or globs, or set input.paths")
+    if path is None:
+        raise BadSetup("no state file is named: give --state FILE, or set state.path in the configuration")
+    order = Order(
+        inputs=named,
+        state=path,
+        once=once,
+        start=start or ("start" if once else settings.input.start),
+        receivers=receivers_of(settings, format),
+    )
+    return run(order, settings, core_of(settings, bundle, options, named))

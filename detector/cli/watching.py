@@ -1,0 +1,134 @@
+"""What `tailrace watch` does. Reads files, writes the state file, sends alerts, takes signals."""
+
+import random
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from detector.cli.stopping import Stopping
+from detector.config import Settings
+from detector.embedded.core import Core
+from detector.embedded.watch import Bounds, Watch, follow, stored_fence
+from detector.errors import BadSetup, Unreadable
+from detector.inputs.batch import Batch
+from detector.inputs.follow import Follower
+from detector.inputs.paths import STDIN
+from detector.notify.deliver import Deliverer
+from detector.notify.receivers import JsonLinesReceiver, Receiver, target
+from detector.store.deliveries import open_deliveries
+from detector.store.outbox import Enrolment
+from detector.store.sqlite import Store
+
+EXIT_INTERRUPTED = 130
+STOP_S = 10.0  # for requests in hand
+
+_log: Final = structlog.get_logger()
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What is to be watched, and for whom."""
+
+    inputs: list[str]
+    state: Path
+    once: bool
+    start: Literal["start", "end"]
+    receivers: list[Receiver]
+
+
+def run(order: Order, settings: Settings, core: Core) -> int:
+    """Watch until told to end; returns the exit code.
+
+    Raises:
+        BadSetup: the state belongs to another bundle, or a receiver cannot work.
+        Fenced: another process has the state file.
+        Unreadable: an input cannot be read.
+    """
+    _keep_apart(order)
+    with Stopping() as stopping, closing(Store(order.state)) as store:
+        fence = stored_fence(store, core)
+        follower = Follower(
+            order.inputs,
+            None if fence is None else msgspec.json.decode(fence.fence),
+            start=order.start,
+            max_line_bytes=core.rules.bounds.max_line_bytes,
+        )
+        batch, cache = settings.batch, settings.state.cache_sources
+        watch = Watch(core, store, follower, fence, Bounds(batch.max_lines, batch.max_bytes, cache))
+        _log.info(
+            "watching",
+            inputs=order.inputs,
+            begin=order.start if fence is None else f"commit {fence.number}",
+            bundle=core.bundle.id,
+            state=str(order.state),
+        )
+        with _delivering(order, store) as deliverer:
+            reporter = _Reporter(watch, deliverer)
+            ends = order.once or order.inputs == [STDIN]
+            last = follow(watch, stopping, poll_s=settings.input.poll_s, once=ends, after=reporter.after)
+        _log.info("stopped", **msgspec.to_builtins(watch.counts))
+        if order.once and last is not None and last.troubles:
+            raise Unreadable("; ".join(f"{trouble.path}: {trouble.reason}" for trouble in last.troubles))
+        return EXIT_INTERRUPTED if stopping.interrupted else 0
+
+
+@contextmanager
+def _delivering(order: Order, store: Store) -> Iterator[Deliverer]:
+    """Deliver from the state file; at the end finish what is in hand, and with --once what is due."""
+    deliverer = Deliverer(
+        order.receivers,
+        partial(open_deliveries, order.state),
+        stdout=sys.stdout,
+        clock=time.time,
+        random=random.random,
+    )
+    store.enrol([Enrolment(r.name, target(r), r.max_pending, r.enable) for r in order.receivers])
+    deliverer.start()
+    try:
+        yield deliverer
+    finally:
+        deliverer.stop(STOP_S)
+    if order.once:
+        deliverer.drain()
+
+
+class _Reporter:
+    """Tells the deliverer of news, and people of what went wrong with the input, once each."""
+
+    def __init__(self, watch: Watch, deliverer: Deliverer) -> None:
+        self._watch, self._deliverer = watch, deliverer
+        self._revisions = 0
+        self._told: set[tuple[str, str]] = set()
+
+    def after(self, batch: Batch) -> None:
+        """A batch has been committed."""
+        revisions = self._watch.counts.revisions
+        if revisions != self._revisions or not batch.parts:
+            self._revisions = revisions
+            self._deliverer.wake()
+        for loss in batch.losses:
+            _log.warning("lines lost", path=loss.origin, generation=loss.generation, bytes=loss.lost_bytes)
+        for trouble in batch.troubles:
+            if (trouble.path, trouble.reason) not in self._told:
+                self._told.add((trouble.path, trouble.reason))
+                _log.warning("cannot read", path=trouble.path, reason=trouble.reason)
+
+
+def _keep_apart(order: Order) -> None:
+    """Refuse to watch what this process writes itself: it would never come to an end.
+
+    Raises:
+        BadSetup: the state file or a receiver's file lies in a watched folder.
+    """
+    files = [order.state, *(Path(r.path) for r in order.receivers if isinstance(r, JsonLinesReceiver))]
+    for folder in [Path(name).resolve() for name in order.inputs if name != STDIN and Path(name).is_dir()]:
+        for file in files:
+            inside = file.resolve().is_relative_to(folder) and file.resolve().relative_to(folder)
+            if inside and not any(part.startswith(".") for part in inside.parts):
+                raise BadSetup(f"{file} lies in the watched folder {folder}; put it elsewhere")

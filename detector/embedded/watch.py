@@ -1,0 +1,177 @@
+"""Follow files and keep every effect in the store: one commit a batch. Reads files, writes the store.
+
+Nothing counts before its commit: after a crash the follower begins where the last commit ended.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from detector.embedded.core import Core
+from detector.embedded.intake import Intake
+from detector.embedded.reader import decode_memories, encode_memories
+from detector.embedded.stored import StoredStates
+from detector.errors import BadSetup
+from detector.inputs import batch as inputs
+from detector.inputs.follow import Follower
+from detector.pipeline import Advance, Batch, advance, sources_of
+from detector.records import Reject
+from detector.store.sqlite import Commit, Fence, Store
+
+SHARD = "files"  # one watch is one shard
+MAX_DUE = 1000  # sources that one batch takes up because time has passed
+SECOND_US = 1_000_000
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much is taken up at once, and kept."""
+
+    max_lines: int = 4096
+    max_bytes: int = 4 << 20
+    cache_sources: int = 20_000
+
+
+class Counts(msgspec.Struct):
+    """What a watch has done since it started."""
+
+    lines: int = 0
+    rejects: int = 0
+    commits: int = 0
+    alerts: int = 0  # opened
+    revisions: int = 0
+    ended: int = 0  # sources
+    late: int = 0  # lines that came after their life had been closed
+    dropped: int = 0  # lines without a source
+    lost_bytes: int = 0
+
+
+def stored_fence(store: Store, core: Core) -> Fence | None:
+    """How far the shard has come, with the decode stage's memories given back to the core.
+
+    Raises:
+        BadSetup: the state file belongs to another bundle.
+    """
+    fence = store.fence(SHARD)
+    if fence is None:
+        return None
+    if fence.bundle != core.bundle.id:
+        raise BadSetup(
+            f"the state file was written with bundle {fence.bundle}, not with {core.bundle.id} "
+            f"({core.bundle.path}): give that bundle, or another --state FILE"
+        )
+    memories = msgspec.msgpack.decode(fence.memory, type=dict[str, bytes])
+    core.reader.memories.update(decode_memories(memories))
+    return fence
+
+
+class Watch:
+    """One shard at work: every step ends with a commit."""
+
+    def __init__(
+        self, core: Core, store: Store, follower: Follower, fence: Fence | None, bounds: Bounds
+    ) -> None:
+        """Go on from the fence that the follower was made from."""
+        self._core, self._store, self._follower, self._bounds = core, store, follower, bounds
+        self._intake = Intake(core.reader, core.parser)
+        self._states = StoredStates(store, core.bundle.id, bounds.cache_sources)
+        self._number = 0 if fence is None else fence.number
+        self._fence = b"" if fence is None else fence.fence
+        self._memory = b"" if fence is None else fence.memory
+        self.counts = Counts()
+
+    @property
+    def clock_us(self) -> int:
+        """The shard's clock: the time of its last lines, 0 before any."""
+        return self._intake.clock_us
+
+    def step(self, *, final: bool = False, wait_s: float = 0.0) -> inputs.Batch:
+        """Take what has come, and commit what it calls for."""
+        bounds = self._bounds
+        polled = self._follower.poll(bounds.max_lines, bounds.max_bytes, final=final, wait_s=wait_s)
+        self.counts.lost_bytes += sum(loss.lost_bytes for loss in polled.losses)
+        if polled.parts or polled.losses or _is_moved(polled):
+            batch = self._intake.together((part.origin, part.records) for part in polled.parts)
+            self._fence = msgspec.json.encode(polled.fence_after)
+            self._memory = msgspec.msgpack.encode(encode_memories(self._core.reader.memories))
+            self._advance(batch)
+        self.pass_time(self.clock_us)
+        return polled
+
+    def pass_time(self, clock_us: int) -> None:
+        """Say what the clock alone calls for, where it calls for something."""
+        while self._states.due(clock_us, 1):
+            self._advance(Batch([], [], [], clock_us))
+
+    def _advance(self, batch: Batch) -> None:
+        """One batch, with what is due by its clock, through the core and into the store."""
+        names = sources_of(batch.lines).union(self._states.due(batch.clock_us or 0, MAX_DUE))
+        core, loaded = self._core, self._states.load(names)
+        done = advance(loaded, batch, core.bundle, core.policy, core.explain)
+        rejects = self._intake.take_rejects()
+        commit = Commit(
+            shard=SHARD,
+            based_on=self._number,
+            bundle=core.bundle.id,
+            fence=self._fence,
+            memory=self._memory,
+            states=self._states.keep(done.states),
+            due_us=done.due_us,
+            revisions=done.revisions,
+            rejects=rejects,
+        )
+        self._store.commit(commit)
+        self._number += 1
+        self._count(done, rejects)
+
+    def _count(self, done: Advance, rejects: list[Reject]) -> None:
+        counts = self.counts
+        counts.lines = self._intake.lines
+        counts.rejects += len(rejects)
+        counts.commits += 1
+        counts.alerts += sum(revision.revision == 1 for revision in done.revisions)
+        counts.revisions += len(done.revisions)
+        counts.ended += len(done.closed)
+        counts.late += done.late
+        counts.dropped += done.dropped
+
+
+def _is_moved(polled: inputs.Batch) -> bool:
+    """Whether the fence is news although nothing was read: which contents there are, not how they look."""
+    before = polled.fence_before.get("files")
+    return before is None or before.keys() != polled.fence_after["files"].keys()
+
+
+class Waiting(Protocol):
+    """How a watch learns of time, and that it is to end."""
+
+    def now_s(self) -> float:
+        """A clock that only goes forward."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long, or until the watch is to end; whether it is to end."""
+
+
+def follow(
+    watch: Watch, waiting: Waiting, *, poll_s: float, once: bool, after: Callable[[inputs.Batch], None]
+) -> inputs.Batch | None:
+    """Follow until told to end, or with `once` to the end of what there is; gives what was read last.
+
+    At the end of the log the shard's clock goes on with the wall clock, so that what ended or fell silent
+    is said; never at the end of input that ends.
+    """
+    end_s: float | None = None
+    polled = None
+    while not waiting.wait(0):
+        polled = watch.step(final=once, wait_s=poll_s)
+        after(polled)
+        if once and polled.at_end and not polled.stdin_open:
+            break
+        if polled.parts or not polled.at_end:
+            end_s = waiting.now_s() if polled.at_end else None
+        else:
+            end_s = waiting.now_s() if end_s is None else end_s
+            watch.pass_time(watch.clock_us + round((waiting.now_s() - end_s) * SECOND_US))
+        if polled.at_end and not polled.stdin_open:
+            waiting.wait(poll_s)
+    return polled
