@@ -78,7 +78,8 @@ class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     peaks: Tail  # largest leaky sum of each excursion on held-out normal data
     excursions: int  # how many there were
     events: int  # held-out events
-    silence_factor: float  # a gap is silence beyond this many times the largest one before it
+    silence_gap_us: int  # the largest gap of a usual source in training
+    silence_factor: float  # a gap is silence beyond this many times that gap and the source's largest before
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -62,6 +62,7 @@ def stream_calibration() -> StreamCalibration:
         peaks=tail(2.0, 1.0),
         excursions=100,
         events=1000,
+        silence_gap_us=SECOND,
         silence_factor=3.0,
     )
 

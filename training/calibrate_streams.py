@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detector.bundle import Calibration, StepModel, StreamCalibration, Tail
+from detector.bundle import StepModel, StreamCalibration, Tail
 from detector.records import UNKNOWN
 from detector.stages.judge import ARMED_EVENTS
 from detector.stages.rarity import MEMORY, add_excess, rarity_nats, starts_episode
@@ -18,12 +18,14 @@ from detector.stages.stream import WARM_EVENTS, excess_nats
 from detector.stages.surprise import Row
 from training.calibrate import Tokens, Values, fit_tail
 
-HELD_OUT = 0.2  # of a stream by time: the newest part
 QUIET_NATS = 1.0  # below it an excursion of the leaky sum is over
+LEAST_GAP_US = 1_000_000
 SILENCE_LEAST = 3.0  # times the largest gap so far
 SILENCE_MARGIN = 2.0  # times the largest ratio of a gap to the largest before it
-BODY_SHARE = 0.5  # excursions of incidents hide in the upper tail, so the scale is read below it
-BODY_END = 0.9
+BODY_SHARE, BODY_END = 0.5, 0.9  # incidents are fewer than a tenth of the excursions
+UPPER_SHARE = 0.2  # of the excursions are fitted
+Z_95 = 1.645  # one-sided
+LEAST_SCALE = 1.0  # nats: the sum of log probabilities that are right cannot fall off faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +37,13 @@ class Stream:
     times: npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """What the judge would have seen on held-out data."""
-
-    peaks: Values  # nats, one an excursion
-    surprise: Values  # bits
-    events: int
-
-
-def split(stream: Stream) -> tuple[Stream, Stream]:
-    """The older and the newer part; by time where there are times, else by count."""
+def halves(stream: Stream) -> tuple[Stream, Stream]:
+    """The older and the newer half: by time where there are times, else by count."""
     size = len(stream.tokens)
-    cut = size - math.ceil(HELD_OUT * size)
-    known = stream.times >= 0
-    if known.all() and size > 1:
-        begin, end = int(stream.times[0]), int(stream.times.max())
-        cut = int(np.searchsorted(np.maximum.accumulate(stream.times), end - HELD_OUT * (end - begin)))
+    cut = size // 2
+    if size > 1 and (stream.times >= 0).all():
+        newest = np.maximum.accumulate(stream.times)
+        cut = int(np.searchsorted(newest, (int(newest[0]) + int(newest[-1])) // 2))
     cut = min(max(cut, 1), max(size - 1, 1))
     return (
         Stream(stream.source, stream.tokens[:cut], stream.times[:cut]),
@@ -85,22 +77,6 @@ def episode_counts(streams: Sequence[Stream], vocabulary: int) -> tuple[list[flo
     return (counts / max(len(streams), 1)).tolist(), float(np.mean(settled)) if settled else 0.0
 
 
-def judge_held_out(
-    step: StepModel,
-    streams: Sequence[Stream],
-    calibration: Calibration,
-    stream_calibration: StreamCalibration,
-) -> HeldOut:
-    """Run the leaky sum over held-out streams, and keep the top of each of its excursions."""
-    peaks: list[float] = []
-    bits: list[Values] = []
-    for stream in streams:
-        surprise = surprise_of(step, stream, calibration.hold_bits)
-        bits.append(surprise[WARM_EVENTS:])
-        peaks += _excursions(stream, surprise, calibration, stream_calibration)
-    return HeldOut(np.array(peaks), np.concatenate([*bits, np.empty(0)]), sum(len(s.tokens) for s in streams))
-
-
 def surprise_of(step: StepModel, stream: Stream, hold_bits: float) -> Values:
     """Surprise in bits of every event [T], from the zero state."""
     row = Row(stream.tokens.tolist(), np.zeros(step.hidden_size, np.float32), 0)
@@ -108,17 +84,16 @@ def surprise_of(step: StepModel, stream: Stream, hold_bits: float) -> Values:
     return score.surprise.astype(np.float64)
 
 
-def _excursions(
-    stream: Stream, surprise: Values, calibration: Calibration, stream_calibration: StreamCalibration
-) -> list[float]:
-    rarity, prior_total = Rarity(), sum(stream_calibration.counts)
+def excursions(held: Stream, surprise: Values, stream: StreamCalibration) -> list[float]:
+    """The top of each excursion of the leaky sum, nats, over a held-out stream with its surprise [T] in bits."""
+    rarity, prior_total = Rarity(), sum(stream.counts)
     peaks: list[float] = []
     peak = 0.0
-    for number, (token, bits) in enumerate(zip(stream.tokens.tolist(), surprise.tolist(), strict=True), 1):
+    for number, (token, bits) in enumerate(zip(held.tokens.tolist(), surprise.tolist(), strict=True), 1):
         if not starts_episode(rarity, token, number):
             continue
-        nats = rarity_nats(rarity, token, number, stream_calibration.counts[token], prior_total)
-        total = add_excess(rarity, excess_nats(nats, bits, calibration, stream_calibration), number)
+        nats = rarity_nats(rarity, token, number, stream.counts[token], prior_total)
+        total = add_excess(rarity, excess_nats(nats, bits, stream), number)
         if number <= WARM_EVENTS:
             continue
         if total < QUIET_NATS and peak > 0.0:
@@ -132,28 +107,29 @@ def _excursions(
 def fit_peaks(peaks: Values, contamination: float) -> Tail:
     """An exponential tail of the excursions that incidents in the training data do not stretch.
 
-    The scale comes from the body between the median and the ninth decile: incidents are fewer
-    than a tenth of the excursions, however high they go.
+    What lies twice as high as the body of the sample lets expect is an incident and is left out;
+    the rest of the upper fifth gives the scale. Its upper bound (95 %) is taken: a budget says "at most".
     """
     kept = np.sort(peaks)[: len(peaks) - math.floor(contamination * len(peaks))]
     if len(kept) < 10:  # noqa: PLR2004  (a decile needs ten values)
         return fit_tail(kept)
     start, end = np.quantile(kept, [BODY_SHARE, BODY_END])
-    scale = max(float(end - start) / math.log((1 - BODY_SHARE) / (1 - BODY_END)), 1e-3)
-    body = fit_tail(kept, share=1 - BODY_SHARE)
-    return msgspec.structs.replace(body, start=float(start), scale=scale, share=1 - BODY_SHARE)
+    body = float(end - start) / math.log((1 - BODY_SHARE) / (1 - BODY_END))
+    kept = kept[kept <= start + 2 * max(body, LEAST_SCALE) * math.log(len(kept))]
+    tail = fit_tail(kept, share=UPPER_SHARE)
+    bound = 1 + Z_95 / math.sqrt(tail.share * len(kept))
+    return msgspec.structs.replace(tail, scale=bound * max(tail.scale, LEAST_SCALE))
 
 
-def silence_factor(streams: Sequence[Stream]) -> float:
-    """How many times the largest gap so far a gap must be to be silence; 0 where it cannot be told."""
-    ratios = [ratio for stream in streams for ratio in _gap_ratios(stream)]
-    return max(SILENCE_LEAST, SILENCE_MARGIN * max(ratios)) if ratios else 0.0
+def silence(streams: Sequence[Stream]) -> tuple[int, float]:
+    """The largest gap of a usual source, microseconds, and how many times that is silence; 0 if never."""
+    gaps = [gaps for stream in streams if len(gaps := _gaps(stream)) > ARMED_EVENTS]
+    if not gaps:
+        return 0, 0.0
+    usual = max(int(np.median([one.max() for one in gaps])), LEAST_GAP_US)
+    ratios = [float((one[1:] / np.maximum(np.maximum.accumulate(one)[:-1], usual)).max()) for one in gaps]
+    return usual, max(SILENCE_LEAST, SILENCE_MARGIN * max(ratios))
 
 
-def _gap_ratios(stream: Stream) -> list[float]:
-    times = np.maximum.accumulate(stream.times[stream.times >= 0])
-    if len(times) <= ARMED_EVENTS:
-        return []
-    gaps = np.diff(times)
-    largest = np.maximum(np.maximum.accumulate(gaps), 1_000_000)
-    return [float((gaps[ARMED_EVENTS:] / largest[ARMED_EVENTS - 1 : -1]).max(initial=0.0))]
+def _gaps(stream: Stream) -> npt.NDArray[np.int64]:
+    return np.diff(np.maximum.accumulate(stream.times[stream.times >= 0]))

@@ -1,7 +1,8 @@
-"""Train on long-lived sources: the newest part of every stream calibrates. Reads and writes checkpoints."""
+"""Train on long-lived sources: each half calibrates the model of the other. Reads and writes checkpoints."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,19 +11,19 @@ import numpy as np
 from detector.bundle import Calibration, StepModel, StreamCalibration
 from detector.records import UNKNOWN
 from detector.stages.stream import WARM_EVENTS
-from training.calibrate import fit_tail
+from training.calibrate import Values, fit_tail
 from training.calibrate_streams import (
     Stream,
     days_of,
     episode_counts,
+    excursions,
     fit_peaks,
-    judge_held_out,
-    silence_factor,
-    split,
+    halves,
+    silence,
     surprise_of,
 )
 from training.export import export_step
-from training.fit import fit
+from training.fit import FitResult, fit
 from training.lessons import stream_lessons
 from training.sessions import HOLD_Z, WORST_Z, Stage, Trained
 from training.settings import FitSettings
@@ -42,45 +43,56 @@ def train_streams(
     resume: bool,
     stage: Stage,
 ) -> Trained:
-    """Fit and calibrate for long-lived sources."""
-    parts = [split(stream) for stream in streams]
-    older, newer = [old for old, _ in parts], _bounded([new for _, new in parts if len(new.tokens)])
-    result = fit(
-        stream_lessons([stream.tokens for stream in older], settings),
-        vocabulary,
-        settings,
-        checkpoint=checkpoints / "final model.pt",
-        resume=resume,
-        report=stage("model"),
-    )
-    step = export_step(result.model)
-    first, held_out = _calibrate(StepModel(step), streams, older, newer, vocabulary, budget, contamination)
-    return Trained(first, step, None, result, held_out, list(range(len(streams))))
+    """Fit on everything, and calibrate on each half with a model of the other."""
+
+    def train(name: str, chosen: Sequence[Stream], seed: int) -> tuple[FitResult, bytes]:
+        result = fit(
+            stream_lessons([stream.tokens for stream in chosen], replace(settings, seed=seed)),
+            vocabulary,
+            replace(settings, seed=seed),
+            checkpoint=checkpoints / f"{name}.pt",
+            resume=resume,
+            report=stage(name),
+        )
+        return result, export_step(result.model)
+
+    parts = [halves(stream) for stream in streams]
+    older, newer = [old for old, _ in parts], [new for _, new in parts if len(new.tokens)]
+    _, of_older = train("older half", older, settings.seed + 1)
+    _, of_newer = train("newer half", newer, settings.seed + 2)
+    result, step = train("final model", streams, settings.seed)
+    folds = [(of_older, older, _bounded(newer)), (of_newer, newer, _bounded(older))]
+    calibration, peaks = _calibrate(folds, streams, vocabulary, budget, contamination)
+    return Trained(calibration, step, None, result, peaks, list(range(len(streams))))
 
 
 def _calibrate(
-    step: StepModel,
+    folds: Sequence[tuple[bytes, Sequence[Stream], list[Stream]]],
     streams: Sequence[Stream],
-    older: Sequence[Stream],
-    newer: Sequence[Stream],
     vocabulary: int,
     budget: float,
     contamination: float,
 ) -> tuple[Calibration, list[float]]:
-    bits = np.concatenate(
-        [surprise_of(step, stream, math.inf)[WARM_EVENTS:] for stream in newer] or [np.empty(0)]
+    bits: list[Values] = []
+    peaks: list[float] = []
+    quiet = silence(streams)
+    for step, chosen, held in folds:
+        stream = _uncalibrated(chosen, vocabulary, quiet)
+        model = StepModel(step)
+        for one in held:
+            of_events = surprise_of(model, one, math.inf)
+            bits.append(of_events[WARM_EVENTS:])
+            peaks += excursions(one, of_events, stream)
+    surprise = fit_tail(np.concatenate([*bits, np.empty(0)]))
+    held_out = [one for _, _, held in folds for one in held]
+    days = days_of(held_out)
+    new = _new_templates(folds[0][1], folds[0][2])
+    final = msgspec.structs.replace(
+        _uncalibrated(streams, vocabulary, quiet),
+        peaks=fit_peaks(np.array(peaks), contamination),
+        excursions=len(peaks),
+        events=sum(len(one.tokens) for one in held_out),
     )
-    surprise = fit_tail(bits)
-    counts, mean = episode_counts(older, vocabulary)
-    stream = StreamCalibration(
-        counts=counts,
-        rarity_mean=mean,
-        peaks=fit_tail([]),
-        excursions=0,
-        events=sum(len(s.tokens) for s in newer),
-        silence_factor=silence_factor(streams),
-    )
-    days, new = days_of(newer), _new_templates(older, newer)
     calibration = Calibration(
         budget=budget,
         days=days,
@@ -88,15 +100,23 @@ def _calibrate(
         worst_bits=surprise.value(WORST_Z),
         surprise=surprise,
         new_templates=new,
-        new_template_alerts=new < NEW_TEMPLATES_NORMAL or (days > 0 and new / days <= budget),
-        stream=stream,
+        new_template_alerts=new < NEW_TEMPLATES_NORMAL or (days > 0 and new / (days / 2) <= budget),
+        stream=final,
     )
-    held = judge_held_out(step, newer, calibration, stream)
-    all_counts, _ = episode_counts(streams, vocabulary)
-    final = msgspec.structs.replace(
-        stream, counts=all_counts, peaks=fit_peaks(held.peaks, contamination), excursions=len(held.peaks)
+    return calibration, peaks
+
+
+def _uncalibrated(streams: Sequence[Stream], vocabulary: int, quiet: tuple[int, float]) -> StreamCalibration:
+    counts, mean = episode_counts(streams, vocabulary)
+    return StreamCalibration(
+        counts=counts,
+        rarity_mean=mean,
+        peaks=fit_tail([]),
+        excursions=0,
+        events=0,
+        silence_gap_us=quiet[0],
+        silence_factor=quiet[1],
     )
-    return msgspec.structs.replace(calibration, stream=final), held.peaks.tolist()
 
 
 def _new_templates(older: Sequence[Stream], newer: Sequence[Stream]) -> int:

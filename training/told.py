@@ -111,7 +111,7 @@ def _split(made: Made) -> str:
     if made.trained.calibration.session is not None:
         sessions = len(made.trained.held_out)
         return f"{sessions} sessions in four folds, each scored by a model that had not seen it"
-    return "the oldest four fifths of every source by time for training, the rest to calibrate"
+    return "two halves by time, each scored by a model of the other; the final model saw both"
 
 
 def _settings(made: Made) -> list[tuple[str, str]]:

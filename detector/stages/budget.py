@@ -7,6 +7,7 @@ from detector.bundle import Calibration, SessionCalibration, StreamCalibration
 PER_SESSIONS = 10_000  # a session budget counts false alerts per so many
 EARLY_SHARE = 0.1  # of a session budget goes to alerts on single events before the ending
 RESOLVED_LEAST = 5  # held-out scores above a threshold for it to be read off rather than extrapolated
+RULE_OF_THREE = 3.0
 LEAST_NATS = 5.0  # of the leaky sum of a long-lived source, whatever the budget
 
 
@@ -34,8 +35,13 @@ def _session_threshold(session: SessionCalibration, budget: float) -> float:
 
 
 def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> float:
-    """From the tail of the excursions of the leaky sum; without event times the least alone."""
-    if days <= 0 or stream.excursions == 0:
+    """From the tail of the excursions of the leaky sum; without event times a day is the training data.
+
+    Few days say little about a rate: none seen in n days leaves up to 3 / n a day (95 %), so what
+    the budget allows is lessened by as much.
+    """
+    allowed = budget * (days or 1.0)
+    if stream.excursions == 0:
         return LEAST_NATS
-    share = min(1.0, budget * days / stream.excursions)
+    share = min(1.0, allowed * allowed / (allowed + RULE_OF_THREE) / stream.excursions)
     return max(LEAST_NATS, stream.peaks.value(-math.log10(share)))

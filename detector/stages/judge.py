@@ -231,7 +231,7 @@ def silence_deadline(state: SourceState, policy: Policy) -> int | None:
     stream = policy.calibration.stream
     if stream is None or stream.silence_factor <= 0 or state.last_us is None or state.number < ARMED_EVENTS:
         return None
-    return state.last_us + int(stream.silence_factor * max(state.gap_max_us, 1_000_000))
+    return state.last_us + int(stream.silence_factor * max(state.gap_max_us, stream.silence_gap_us))
 
 
 def _resolve_quiet(state: SourceState, now: int, policy: Policy, outcome: Outcome) -> None:

@@ -1,16 +1,20 @@
-"""Judge one event of a long-lived source: a leaky sum of calibrated excess. Pure."""
+"""Judge one event of a long-lived source: a leaky sum of excess. Pure.
+
+An event adds to the sum only as far as it is both rare in its source and not foreseen by the
+model: the rare messages of a nightly job follow one another, and the model knows it.
+"""
 
 import math
 from hashlib import blake2b
 
-from detector.bundle import Calibration, StreamCalibration
+from detector.bundle import StreamCalibration
 from detector.records import UNKNOWN
 from detector.stages.policy import Policy
 from detector.stages.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_episode
 from detector.stages.state import SourceState
 
 WARM_EVENTS = 32  # of a long-lived source, before its order is judged
-CERTAIN_Z = 3.0  # surprise counts from the rarest thousandth of events on
+NATS_PER_BIT = math.log(2)
 
 
 def stream_score(state: SourceState, token: int, surprise: float, pattern: str, policy: Policy) -> float:
@@ -26,15 +30,12 @@ def stream_score(state: SourceState, token: int, surprise: float, pattern: str, 
     nats = rarity_nats(rarity, key, number, prior, policy.prior_total)
     if token == UNKNOWN and policy.calibration.new_template_alerts:
         return add_excess(rarity, 0.0, number)  # an unknown line has an alert of its own
-    return add_excess(rarity, excess_nats(nats, surprise, policy.calibration, stream), number)
+    return add_excess(rarity, excess_nats(nats, surprise, stream), number)
 
 
-def excess_nats(rarity: float, surprise: float, calibration: Calibration, stream: StreamCalibration) -> float:
-    """What an episode's start adds: rarity beyond its mean, surprise beyond the usual; in nats."""
-    certain = 0.0
-    if surprise > calibration.surprise.start:
-        certain = max(0.0, calibration.surprise.z(surprise) - CERTAIN_Z) * math.log(10)
-    return max(0.0, rarity - stream.rarity_mean) + certain
+def excess_nats(rarity: float, surprise: float, stream: StreamCalibration) -> float:
+    """What an episode's start adds: the lesser of rarity (nats) and surprise (bits), over the mean rarity."""
+    return max(0.0, min(rarity, surprise * NATS_PER_BIT) - stream.rarity_mean)
 
 
 def pattern_hash(pattern: str) -> int:
