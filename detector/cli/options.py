@@ -1,13 +1,27 @@
 """The options that read input, the same for every command. Imports nothing heavy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
+
+STDIN, STDIN_WORD = "-", "/dev/stdin"  # `-` alone is an option to cyclopts: `run` writes the other word
+
+
+def _inputs(_: object, tokens: Sequence[Token]) -> list[str]:
+    """The arguments as they were meant."""
+    return [STDIN if token.value == STDIN_WORD else token.value for token in tokens]
+
 
 Inputs = Annotated[
-    list[str], Parameter(help="File, folder, glob, or - for standard input; .gz and .zst as what they hold.")
+    list[str],
+    Parameter(
+        help="File, folder, glob, or - for standard input; .gz and .zst as what they hold.",
+        converter=_inputs,
+        n_tokens=-1,
+    ),
 ]
 BundleDir = Annotated[Path | None, Parameter(name="--bundle", help="Directory that training wrote.")]
 ConfigFile = Annotated[

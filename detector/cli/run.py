@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from detector.cli.options import STDIN, STDIN_WORD
 from detector.errors import TailraceError
 
 EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPTED = 2, 70, 130
@@ -16,7 +17,7 @@ EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPTED = 2, 70, 130
 def run(app: App, arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; a traceback is shown with `--debug` alone."""
     debug = "--debug" in arguments
-    words = [word for word in arguments if word != "--debug"]
+    words = [STDIN_WORD if word == STDIN else word for word in arguments if word != "--debug"]
     try:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()

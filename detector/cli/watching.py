@@ -41,6 +41,11 @@ class Order(msgspec.Struct, frozen=True):
     start: Literal["start", "end"]
     receivers: list[Receiver]
 
+    @property
+    def ends(self) -> bool:
+        """Whether there is an end to what is read."""
+        return self.once or set(self.inputs) == {STDIN}
+
 
 def run(order: Order, settings: Settings, core: Core) -> int:
     """Watch until told to end; returns the exit code.
@@ -70,8 +75,8 @@ def run(order: Order, settings: Settings, core: Core) -> int:
         )
         with _delivering(order, store) as deliverer:
             reporter = _Reporter(watch, deliverer)
-            ends = order.once or order.inputs == [STDIN]
-            last = follow(watch, stopping, poll_s=settings.input.poll_s, once=ends, after=reporter.after)
+            poll_s, ends = settings.input.poll_s, order.ends
+            last = follow(watch, stopping, poll_s=poll_s, once=ends, after=reporter.after)
         _log.info("stopped", **msgspec.to_builtins(watch.counts))
         if order.once and last is not None and last.troubles:
             raise Unreadable("; ".join(f"{trouble.path}: {trouble.reason}" for trouble in last.troubles))
@@ -80,7 +85,7 @@ def run(order: Order, settings: Settings, core: Core) -> int:
 
 @contextmanager
 def _delivering(order: Order, store: Store) -> Iterator[Deliverer]:
-    """Deliver from the state file; at the end finish what is in hand, and with --once what is due."""
+    """Deliver from the state file; at the end finish what is in hand, and what is due where the input ends."""
     deliverer = Deliverer(
         order.receivers,
         partial(open_deliveries, order.state),
@@ -94,7 +99,7 @@ def _delivering(order: Order, store: Store) -> Iterator[Deliverer]:
         yield deliverer
     finally:
         deliverer.stop(STOP_S)
-    if order.once:
+    if order.ends:
         deliverer.drain()
 
 
