@@ -12,6 +12,7 @@ from detector.bundle import InputSettings
 from detector.embedded.intake import Intake
 from detector.embedded.reader import Bounds, Reader
 from detector.errors import BadSetup
+from detector.inputs.paths import changed_us
 from detector.inputs.read import read
 from detector.pipeline import Batch
 from detector.records import Record
@@ -69,22 +70,31 @@ def learn(paths: Sequence[str], settings: InputSettings, bounds: Bounds, told: T
     Raises:
         BadSetup: there is no line to learn from.
     """
-    sample = list(_sample(paths))
+    sample = dict(_sample(paths))
     if not sample:
         raise BadSetup(f"{', '.join(paths)}: no lines to train on; name files that hold normal logs")
-    text = [line for line in sample if not line.lstrip().startswith(b"{")]
-    headers = learn_headers(text) if text and not settings.sequence_rows else Headers(())
+    text = [] if settings.sequence_rows else _messages(sample, settings, bounds)
+    headers = learn_headers(text) if text else Headers(())
     if headers.headers:
         headed = sum(headers.split(line).message > 0 for line in text) / len(text)
         settings = _replace(settings, unheaded_continues=headed >= HEADED_SHARE)
-    return Learnt(settings, headers, _mine(paths, Reader(settings, headers, bounds), settings, told))
+    reader = Reader(settings, headers, bounds, changed_us)
+    return Learnt(settings, headers, _mine(paths, reader, settings, told))
 
 
-def _sample(paths: Sequence[str]) -> Iterator[bytes]:
+def _sample(paths: Sequence[str]) -> Iterator[tuple[str, list[Record]]]:
     each = max(50, SAMPLE_LINES // len(paths))
     for path in paths[:SAMPLE_LINES]:
         records = (record for batch in read(path, max_lines=each) for record in batch)
-        yield from (record.value for record in islice(records, each) if record.value.strip())
+        if found := [record for record in islice(records, each) if record.value.strip()]:
+            yield path, found
+
+
+def _messages(sample: dict[str, list[Record]], settings: InputSettings, bounds: Bounds) -> list[bytes]:
+    """The messages of the sample as they are before a header is known, without stack traces."""
+    reader = Reader(settings, Headers(()), bounds)
+    lines = [line for path, records in sample.items() for line, _ in reader.read(path, records).lines]
+    return [line.message for line in lines if not line.continuation]
 
 
 def _mine(paths: Sequence[str], reader: Reader, settings: InputSettings, told: Told) -> Vocabulary:
@@ -118,7 +128,7 @@ def _check_exact(distinct: dict[bytes, None]) -> None:
 
 def gather(paths: Sequence[str], learnt: Learnt, bounds: Bounds, folder: Path, told: Told) -> Corpus:
     """Turn every line into an event with what was learnt, grouped by source on disk in `folder`."""
-    reader = Reader(learnt.input, learnt.headers, bounds)
+    reader = Reader(learnt.input, learnt.headers, bounds, changed_us)
     intake, spool = Intake(reader, Parser(learnt.vocabulary)), Spool(folder)
     names: dict[str, int] = {}
     origins = {path: number for number, path in enumerate(paths)}

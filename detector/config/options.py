@@ -76,7 +76,7 @@ class Input:
     max_future_s: Annotated[
         NotNegative,
         _say("A line dated further from those before it does not move the clock until four more agree."),
-    ] = 86_400.0
+    ] = 3_600.0
     allowed_lateness_s: Annotated[
         NotNegative, _say("A line that is later than this starts its source anew, and is counted.")
     ] = 5.0

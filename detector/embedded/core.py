@@ -8,6 +8,7 @@ import msgspec
 from detector.bundle import Bundle, InputSettings, load
 from detector.embedded.reader import Bounds, Reader
 from detector.errors import BadSetup
+from detector.inputs.paths import changed_us
 from detector.records import END, UNKNOWN
 from detector.stages import header, vocabulary
 from detector.stages.alerts import Naming
@@ -65,7 +66,7 @@ def build(
         policy=_policy(bundle, settings, rules, _replay_command(path, overrides, inputs), want_scores),
         explain=_explain(parser),
         parser=parser,
-        reader=Reader(settings, header.from_json(_part(bundle, "headers")), rules.bounds),
+        reader=Reader(settings, header.from_json(_part(bundle, "headers")), rules.bounds, changed_us),
         rules=rules,
     )
 

@@ -1,5 +1,6 @@
 """From records to lines with tokens: what serving and training share. No I/O."""
 
+from collections.abc import Callable
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ class Bounds(msgspec.Struct, frozen=True):
     """The limits of decoding that a configuration sets."""
 
     max_line_bytes: int = 1 << 20
-    max_future_s: float = 86_400.0
+    max_future_s: float = 3_600.0
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -35,8 +36,14 @@ class Read(msgspec.Struct, frozen=True):
 class Reader:
     """Decodes origin by origin, each with a memory of its own."""
 
-    def __init__(self, settings: InputSettings, headers: Headers, bounds: Bounds) -> None:
-        """Prepare the decoder.
+    def __init__(
+        self,
+        settings: InputSettings,
+        headers: Headers,
+        bounds: Bounds,
+        latest_us: Callable[[str], int | None] = lambda _: None,
+    ) -> None:
+        """Prepare the decoder; `latest_us` says when an origin was last changed, for stamps without a year.
 
         Raises:
             BadSetup: a setting cannot be used.
@@ -44,6 +51,7 @@ class Reader:
         self._rows = settings.sequence_rows
         zone = ZoneInfo(settings.timezone) if settings.timezone else UTC
         self._decoder = Decoder(_decode_settings(settings, bounds), headers, zone)
+        self._latest_us = latest_us
         self.memories: dict[str, DecodeMemory] = {}
 
     def read(self, origin: str, records: list[Record]) -> Read:
@@ -51,7 +59,8 @@ class Reader:
         if self._rows:
             lines, rejects = lines_of_rows(records)
             return Read([(line, 0) for line in lines], rejects, 0)
-        decoded = self._decoder.decode(records, self.memories.get(origin, DecodeMemory()))
+        memory = self.memories.get(origin) or DecodeMemory(latest_us=self._latest_us(origin))
+        decoded = self._decoder.decode(records, memory)
         self.memories[origin] = decoded.memory
         clocks = [clock or 0 for clock in decoded.clocks[1:]]
         if decoded.lines:

@@ -89,3 +89,11 @@ def _below(folder: str) -> Iterable[str]:
 def _refuse(error: OSError) -> None:
     if isinstance(error, PermissionError):
         raise Unreadable(f"{error.filename}: permission denied; let this user list it.") from error
+
+
+def changed_us(path: str) -> int | None:
+    """When a file was last changed, in microseconds since 1970; None where that cannot be told."""
+    try:
+        return os.stat(path).st_mtime_ns // 1000  # noqa: PTH116  # beside os.path
+    except OSError:
+        return None
