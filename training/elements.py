@@ -41,7 +41,6 @@ class Element:
     kind: str = ""  # of a time stamp
     blanks: int = 1
     piped: bool = False
-    end: int = 0  # where the next element begins
 
 
 def lex(shape: bytes) -> list[Element]:
@@ -53,9 +52,8 @@ def lex(shape: bytes) -> list[Element]:
         if end == at:
             break
         gap = b"" if letter == "P" else _GAP.match(shape, end)[0]  # type: ignore[index]
-        after = end + len(gap)
-        elements.append(Element(letter, shape[at:end], kind, len(gap), b"|" in gap, after))
-        at = after
+        elements.append(Element(letter, shape[at:end], kind, len(gap), b"|" in gap))
+        at = end + len(gap)
     return elements
 
 

@@ -110,14 +110,16 @@ def _varies(positions: tuple[int, ...], members: list[Pattern], variable: set[st
 
 def _needed(at: int, shape: Pattern, values: set[str], literals: int) -> int:
     """How many different words make a position a value; the more the rest says, the fewer."""
+    if all(map(_is_state, values)):
+        return NEEDED_FIRST[0]
+    if at and _is_key(shape[at - 1]):
+        return NEEDED[0]
     needed = NEEDED_FIRST if at == 0 else NEEDED
-    if (at and _is_key(shape[at - 1])) or all(map(_is_state, values)):
-        return needed[0]
     return needed[sum(literals >= enough for enough in MANY_LITERALS)]
 
 
 def _is_state(value: str) -> bool:
-    """Words in capitals are names of states, of which a program has several."""
+    """Words in capitals are names of states, of which a program has several, each an event."""
     return value.isupper() and WILD not in value
 
 

@@ -15,7 +15,7 @@ from detector.stages.vocabulary import Vocabulary, of_texts
 from training.merge import WILD, Pattern, merge
 from training.protected import signature
 
-MOST_PATTERNS: Final = 20_000  # kept before they are merged to make room
+MOST_PATTERNS: Final = 10_000  # kept before they are merged to make room
 SIMILARITY: Final = 0.95  # only long lines with one differing word meet in a cluster of Drain's
 _ANY: Final = "<any>"  # Drain's own wildcard; a mask is a word to it, or no masked line would be similar
 
@@ -51,7 +51,7 @@ class TemplateMiner:
 
     def _add(self, shape: bytes) -> None:
         text = self._known.masked(shape).decode("utf-8", "replace")
-        if text in self._seen or self._known.match(shape) != UNKNOWN:
+        if text in self._seen or (self._merged and self._known.match(shape) != UNKNOWN):
             return
         if len(self._seen) >= self._most:
             self._make_room()
@@ -82,7 +82,7 @@ class TemplateMiner:
 
 def _miner() -> Drain:
     return Drain(
-        depth=6,
+        depth=10,
         sim_th=SIMILARITY,
         max_children=1000,
         param_str=_ANY,

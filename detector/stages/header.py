@@ -15,14 +15,21 @@ from detector.errors import BadSetup
 from detector.stages.shape import shape_of
 from detector.stages.timestamp import PATTERNS as TIMES
 
+# The frequent ones first: that is the order in which they are tried.
 LEVELS: Final = (
-    b"INFO WARN ERROR DEBUG WARNING FATAL TRACE NOTICE ERR CRITICAL CRIT ALERT EMERG EMERGENCY SEVERE "
-    b"INFORMATION LOG FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE"
-).split()  # the frequent ones first: that is the order in which they are tried
-LEVEL: Final = (
-    b"(?:[VDIWEF]\\b|"
-    + b"|".join(form(name) for form in (bytes.upper, bytes.title, bytes.lower) for name in LEVELS)
-    + b")"
+    b"INFO WARN ERROR DEBUG WARNING FATAL NOTICE TRACE ERR CRITICAL CRIT ALERT EMERG SEVERE".split()
+)
+# In small letters these are words of messages.
+CAPITAL_LEVELS: Final = b"INFORMATION LOG FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE EMERGENCY".split()
+LEVEL: Final = b"(?:[VDIWEF]\\b|%b)" % b"|".join(
+    [
+        *LEVELS,
+        *map(bytes.title, LEVELS),
+        *map(bytes.lower, LEVELS),
+        *CAPITAL_LEVELS,
+        b"Information",
+        rb"trace\d",
+    ]
 )
 SPACED_TAG: Final = rb"[A-Za-z][\w.-]{0,40}(?: [\w.-]{1,40}){1,2}(?=\[)"
 TAG: Final = rb"(?:[A-Za-z_/(<][^\s:\[\]\"=,;]{0,100}(?:::[^\s:\[\]\"=,;]{1,100}){0,5}|" + SPACED_TAG + b")"
@@ -35,7 +42,7 @@ PIECES: Final[Mapping[str, bytes]] = {
     "integer": rb"-?\d{1,20}[:,]?",
     "separator": rb"(?:-{1,3}|\||::?|>)",
     "brackets": BRACKETS + rb":?",
-    "tag": rb"(" + TAG + rb")(?:\[[\w.#/:-]{1,40}\])?:",
+    "tag": rb"(" + TAG + rb")(?:\[[\w.#/:-]{1,40}\](?: \([^()]{1,200}\))?)?:",
     "word": rb"[^\s|]\S{0,300}",
     "host": rb"([^\s|]\S{0,300})",
     "cell": rb"[^|]{0,300}",

@@ -14,7 +14,7 @@ REMEMBERED_TOKENS: Final = 100_000  # before the memory starts anew
 
 _OPENING, _CLOSING = b"([{<\"'`", b")]}>\"'`,;:.!?"
 # Words without anything that a mask could hold on to; most tokens of most logs.
-_PLAIN = re.compile(rb"[^0/\\@=.:\x80-\xff]*[.:]?[\"')\],;]*")
+_PLAIN = re.compile(rb"[^0*/\\@=.:\x80-\xff]*[.:]?[\"')\],;]*")
 _HEX_FOLD = bytes.maketrans(b"abcdefABCDEF", b"0" * 12)
 _WHOLE_HEX = re.compile(rb"[^A-Za-z0]*(?:0{8}-0{4}-0{4}-0{4}-0{12}|0{32}|0{40}|0{64})[^A-Za-z0]*")
 _HEX_RUN = re.compile(rb"0{8}[0-]*")
@@ -41,9 +41,9 @@ _INSIDE = re.compile(
     """,
     re.VERBOSE,
 )
-# The frequent case of what _WHOLE and _INSIDE say: a number, an address, a hex number.
+# The frequent values: a number, an address, a hex number, a path; stars are a number nobody could read.
 _NUMBER = re.compile(
-    rb"(0[xX][0A-Fa-f]+|/?-?0+(?:[.:]0+)*|(?=[A-Fa-f]*0)[0A-Fa-f]{6,}|/[^\s()\[\]{},;:\"'<>=]+[\w/])[,;)\].:]*"
+    rb"(\*{2,}|0[xX][0A-Fa-f]+|/?-?0+(?:[.:]0+)*|(?=[A-Fa-f]*0)[0A-Fa-f]{6,}|/[^\s()\[\]{},;:\"'<>=]+[\w/])[,;)\].:]*"
 )
 _CHAIN = re.compile(rb"<\*>(?:[-/:.,]<\*>)+")
 _PAIRS = re.compile(rb"(?<=[,;&])(?=[A-Za-z]\w*=)|(?<=[\w\])]=)(?=[^=\s])")
@@ -54,10 +54,14 @@ def mask_token(token: bytes) -> bytes:
     """The constant part of one token of a shape, `<*>` where it varies."""
     if token.isalpha() or _PLAIN.fullmatch(token):
         return b"(<*>)" if token == b"()" else token
-    if len(token) > LONGEST_TOKEN or not token.strip(b"0"):
-        return WILD
-    if (number := _NUMBER.fullmatch(token)) is not None:
+    number = _NUMBER.fullmatch(token)
+    if number is not None:
         return WILD + token[number.end(1) :]
+    return WILD if len(token) > LONGEST_TOKEN else _mask_mixed(token)
+
+
+def _mask_mixed(token: bytes) -> bytes:
+    """Words and values in one token, in the punctuation around them."""
     if not token.isascii():
         token = _clean(token)
     if b"...." in token and token.strip(b"."):
