@@ -25,8 +25,13 @@ def is_archive(path: str) -> bool:
     return path.endswith((".gz", ".zst"))
 
 
-def content(path: str, offset: int = 0) -> Iterator[bytes]:
+def content(path: str, offset: int = 0, *, inode: int | None = None) -> Iterator[bytes]:
     """The content from a byte offset on; what can be read comes before the error.
+
+    Args:
+        path: the file; its suffix says how it is packed.
+        offset: bytes of the content to leave out.
+        inode: which file it was when it was found: rotation renames files at any moment.
 
     Raises:
         Unreadable: the file cannot be opened or read, or it is damaged or cut short.
@@ -34,6 +39,8 @@ def content(path: str, offset: int = 0) -> Iterator[bytes]:
     position = 0
     try:
         with open(path, "rb", buffering=0) as raw:  # noqa: PTH123  # the same as Path.open
+            if inode not in (None, os.fstat(raw.fileno()).st_ino):
+                raise Unreadable(f"{path}: it is being renamed; it is looked for again.")
             for chunk in _unpacked(path, raw):
                 position += len(chunk)
                 if position > offset:

@@ -43,25 +43,28 @@ class Copies:
         for life in relatives:
             if life.is_archive or life.mark.origin == seen.path:
                 continue
-            if self.begins(life.mark.path, seen) or self._is_longer(life, seen):
+            if self.begins(life.mark.path, life.mark.identity, seen) or self._is_longer(life, seen):
                 return life
         return None
 
-    def begins(self, path: str, seen: Seen) -> bool:
+    def begins(self, path: str, identity: Identity, seen: Seen) -> bool:
         """Whether the plain file at `path` begins with what another file holds."""
         try:
-            return begins_with(path, self._ends_of(seen))
+            return begins_with(path, identity, self._ends_of(seen))
         except OSError:
             return False
 
     def _is_longer(self, life: Life, seen: Seen) -> bool:
         """Whether the original was truncated after it was looked at just now."""
         try:
-            return not seen.path.endswith((".gz", ".zst")) and compare(seen.path, life.mark) is Fit.WHOLE
+            return (
+                not seen.path.endswith((".gz", ".zst"))
+                and compare(seen.path, seen.identity, life.mark) is Fit.WHOLE
+            )
         except OSError:
             return False
 
     def _ends_of(self, seen: Seen) -> Ends:
         if seen not in self._asked:
-            self._asked[seen] = self._ends.get(seen) or ends_of(seen.path)
+            self._asked[seen] = self._ends.get(seen) or ends_of(seen.path, seen.identity)
         return self._asked[seen]

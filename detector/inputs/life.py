@@ -5,7 +5,19 @@ from dataclasses import dataclass
 
 from detector.inputs.archives import is_archive, unreadable
 from detector.inputs.lines import MAX_LINE_BYTES, Lines
-from detector.inputs.mark import NOTHING, NOWHERE, Fit, Mark, before, compare, digest, extend, fit, head_of
+from detector.inputs.mark import (
+    NOTHING,
+    NOWHERE,
+    Fit,
+    Mark,
+    before,
+    compare,
+    digest,
+    extend,
+    fit,
+    head_of,
+    opened,
+)
 from detector.inputs.sighting import Seen
 from detector.inputs.unpacking import Unpacking
 
@@ -83,7 +95,13 @@ def holding(life: Life, seen: Seen) -> Fit:
         return Fit.WHOLE
     life.trouble = ""
     try:
-        same = compare(seen.path, _start_of(life.mark)) if life.is_archive else _still(seen.path, life.mark)
+        same = (
+            compare(seen.path, seen.identity, _start_of(life.mark))
+            if life.is_archive
+            else _still(seen, life.mark)
+        )
+    except FileNotFoundError:
+        return Fit.WHOLE  # renamed a moment ago, and looked at once it is found again
     except OSError as error:
         life.trouble = str(unreadable(seen.path, error))
         return Fit.WHOLE  # by its inode; what it holds is looked at when it can be
@@ -92,8 +110,8 @@ def holding(life: Life, seen: Seen) -> Fit:
     return same
 
 
-def _still(path: str, mark: Mark) -> Fit:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the same as Path.open
+def _still(seen: Seen, mark: Mark) -> Fit:
+    with opened(seen.path, seen.identity) as file:
         if extend(file.fileno(), mark, read_to=0):
             return Fit.WHOLE
         return fit(file.fileno(), mark)
@@ -122,14 +140,14 @@ def begin(origin: str, generation: int, seen: Seen) -> Life | None:
         Unreadable: an archive cannot be read.
         OSError: a plain file cannot be read.
     """
-    head = head_of(seen.path)
+    head = head_of(seen.path, seen.identity)
     if not head:
         return None
     mark = Mark(origin, generation, os.path.realpath(seen.path), seen.identity, size=seen.size)
     mark.head_bytes, mark.head, mark.mtime_ns = len(head), digest(head), seen.mtime_ns
     life = Life(mark, stamp=stamp_of(seen))
     if not life.is_archive:
-        _still(seen.path, mark)
+        _still(seen, mark)
     return life
 
 
@@ -143,7 +161,7 @@ def skip_to_end(life: Life) -> None:
     if life.is_archive:
         mark.done = True
         return
-    with open(mark.path, "rb", buffering=0) as file:  # noqa: PTH123  # the same as Path.open
+    with opened(mark.path, mark.identity) as file:
         end = os.fstat(file.fileno()).st_size
         start = max(0, end - MAX_LINE_BYTES)
         last = os.pread(file.fileno(), end - start, start)

@@ -6,8 +6,9 @@ seen: they survive renaming, copying and packing, and truncation or a reused ino
 
 import os
 from enum import Enum
+from errno import ENOENT
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -102,25 +103,40 @@ def before(descriptor: int, offset: int) -> bytes:
     return os.pread(descriptor, offset - start, start)
 
 
-def compare(path: str, mark: Mark) -> Fit:
+def opened(path: str, identity: Identity) -> BinaryIO:
+    """The open file that was found at the path.
+
+    Raises:
+        FileNotFoundError: it has another name by now; it is looked for again.
+        OSError: it cannot be opened.
+    """
+    file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  # the caller closes it
+    found = os.fstat(file.fileno())
+    if (found.st_dev, found.st_ino) != tuple(identity):
+        file.close()
+        raise FileNotFoundError(ENOENT, "renamed", path)
+    return file
+
+
+def compare(path: str, identity: Identity, mark: Mark) -> Fit:
     """Whether a file, packed or not, begins with what the mark has seen.
 
     Raises:
         OSError: it cannot be opened.
     """
     if is_archive(path):
-        os.close(os.open(path, os.O_RDONLY))  # refused is not the same as damaged
-        return _compare_archive(path, mark)
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the same as Path.open
+        opened(path, identity).close()  # refused or renamed is not the same as damaged
+        return _compare_archive(path, identity, mark)
+    with opened(path, identity) as file:
         return fit(file.fileno(), mark)
 
 
-def _compare_archive(path: str, mark: Mark) -> Fit:
+def _compare_archive(path: str, identity: Identity, mark: Mark) -> Fit:
     head = window = b""
     position = 0
     spans = [(mark.tail_at, mark.tail), (mark.seen_at, mark.seen)]
     try:
-        for chunk in content(path):
+        for chunk in content(path, inode=identity.inode):
             position += len(chunk)
             head += chunk[: SPAN_BYTES - len(head)]
             if len(head) >= mark.head_bytes and digest(head[: mark.head_bytes]) != mark.head:
@@ -138,7 +154,7 @@ def _compare_archive(path: str, mark: Mark) -> Fit:
     return Fit.SHORT if len(head) >= mark.head_bytes > 0 else Fit.OTHER
 
 
-def head_of(path: str) -> bytes:
+def head_of(path: str, identity: Identity) -> bytes:
     """The first bytes of a file's content, packed or not; at most SPAN_BYTES.
 
     Raises:
@@ -146,7 +162,7 @@ def head_of(path: str) -> bytes:
     """
     head = b""
     try:
-        for chunk in content(path):
+        for chunk in content(path, inode=identity.inode):
             head += chunk[: SPAN_BYTES - len(head)]
             if len(head) == SPAN_BYTES:
                 break
@@ -164,14 +180,14 @@ class Ends(NamedTuple):
     tail: bytes
 
 
-def ends_of(path: str) -> Ends:
+def ends_of(path: str, identity: Identity) -> Ends:
     """The ends of a file's content, packed or not.
 
     Raises:
         OSError: a plain file cannot be read.
     """
     if not is_archive(path):
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the same
+        with opened(path, identity) as file:
             length = os.fstat(file.fileno()).st_size
             return Ends(
                 os.pread(file.fileno(), SPAN_BYTES, 0)[:length], length, before(file.fileno(), length)
@@ -179,7 +195,7 @@ def ends_of(path: str) -> Ends:
     head = tail = b""
     length = 0
     try:
-        for chunk in content(path):
+        for chunk in content(path, inode=identity.inode):
             head += chunk[: SPAN_BYTES - len(head)]
             tail = (tail + chunk)[-SPAN_BYTES:]
             length += len(chunk)
@@ -188,13 +204,13 @@ def ends_of(path: str) -> Ends:
     return Ends(head, length, tail)
 
 
-def begins_with(path: str, ends: Ends) -> bool:
+def begins_with(path: str, identity: Identity, ends: Ends) -> bool:
     """Whether a plain file begins with the content that has these ends.
 
     Raises:
         OSError: the file cannot be read.
     """
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # the same
+    with opened(path, identity) as file:
         return (
             os.fstat(file.fileno()).st_size >= ends.length
             and os.pread(file.fileno(), len(ends.head), 0) == ends.head

@@ -32,6 +32,7 @@ from detector.inputs.life import (
 from detector.inputs.mark import NOWHERE, SPAN_BYTES, Fit, Identity, compare
 from detector.inputs.sighting import Seen, Sighting, age, family, is_rotation_of
 
+LOOKS = 3  # at a folder, for one file
 Lives = dict[str, Life]  # by the name of their mark, in the order in which they began
 
 
@@ -63,6 +64,8 @@ class Rotation:
     def take_new(self, is_first: Callable[[str], bool], *, from_end: bool) -> None:
         """Rules 3 and 4; `is_first` tells of a path whether nobody has asked for it before."""
         self._newest = {life.mark.origin: life for life in self.lives.values()}
+        # Missed a moment ago and there now: it is found at the next look
+        self._homes |= {life.mark.identity for life in self.lives.values()}
         for last in list(self._newest.values()):
             if not self._is_in_place(last):
                 self._take_missed(last)
@@ -177,7 +180,7 @@ class Rotation:
                 self._begin(origin, seen, from_end=False)
 
     def _is_copy(self, seen: Seen, new: Seen | None) -> bool:
-        if new and self.copies.begins(new.path, seen):
+        if new and self.copies.begins(new.path, new.identity, seen):
             return True
         return self.copies.original(seen, self._relatives(seen)) is not None
 
@@ -192,6 +195,8 @@ class Rotation:
         except Unreadable as error:
             self.sighting.troubles.append(Trouble(seen.path, str(error)))
             return
+        except FileNotFoundError:
+            return  # renamed a moment ago
         except OSError as error:
             self.sighting.troubles.append(Trouble(seen.path, str(unreadable(seen.path, error))))
             return
@@ -204,16 +209,21 @@ class Rotation:
 
 def _fit(life: Life, seen: Seen) -> Fit:
     try:
-        return compare(seen.path, life.mark)
+        return compare(seen.path, seen.identity, life.mark)
     except OSError:
         return Fit.OTHER
 
 
 def _moved(life: Life, sighting: Sighting) -> Seen | None:
+    """Where the file is now; looked for again and again, for it may be renamed while it is looked for."""
     if life.is_gone:
         return None
-    around = sighting.around(life.mark.path)
-    return next((seen for seen in around if seen.identity == life.mark.identity), None)
+    for _ in range(LOOKS):
+        around = sighting.around(life.mark.path)
+        if seen := next((seen for seen in around if seen.identity == life.mark.identity), None):
+            return seen
+        sighting.look_again(life.mark.path)
+    return None
 
 
 def _is_kin(life: Life, seen: Seen) -> bool:

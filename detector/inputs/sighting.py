@@ -52,6 +52,10 @@ class Sighting:
             self._folders[folder] = _files_in(folder)
         return self._folders[folder]
 
+    def look_again(self, path: str) -> None:
+        """Forget what was found around `path`."""
+        self._folders.pop(os.path.dirname(path), None)  # noqa: PTH120  # the same
+
 
 def look(patterns: Iterable[str]) -> Sighting:
     """Find what the patterns match; a file with two names is found once."""

@@ -41,6 +41,8 @@ def read_on(life: Life, room: Room, *, is_old: bool, final: bool) -> list[Record
         if life.is_archive:
             return _unpack_on(life, room)
         descriptor = os.open(life.mark.path, os.O_RDONLY)
+    except FileNotFoundError:
+        return []  # renamed or gone since it was looked for
     except OSError as error:
         life.trouble = str(unreadable(life.mark.path, error))
         return []
@@ -56,7 +58,8 @@ def read_on(life: Life, room: Room, *, is_old: bool, final: bool) -> list[Record
 def _unpack_on(life: Life, room: Room) -> list[Record]:
     mark = life.mark
     if life.unpacking is None:
-        life.unpacking = Unpacking(mark.path, mark.origin, mark.offset, room.line_bytes)
+        lines = Lines(mark.origin, mark.offset, max_line_bytes=room.line_bytes)
+        life.unpacking = Unpacking(mark.path, mark.identity.inode, lines)
     records = life.unpacking.take(room.lines, room.bytes)
     if records:
         mark.offset = records[-1].end

@@ -13,10 +13,10 @@ class Unpacking:
 
     __slots__ = ("_ahead", "_chunks", "_lines", "fault", "is_over")
 
-    def __init__(self, path: str, origin: str, offset: int, max_line_bytes: int) -> None:
+    def __init__(self, path: str, inode: int, lines: Lines) -> None:
         """Begin at the start of a line."""
-        self._chunks: Iterator[bytes] = content(path, offset)
-        self._lines = Lines(origin, offset, max_line_bytes=max_line_bytes)
+        self._chunks: Iterator[bytes] = content(path, lines.offset, inode=inode)
+        self._lines = lines
         self._ahead: list[Record] = []
         self.is_over = False  # everything was unpacked and taken
         self.fault = ""  # why it cannot be unpacked further, now
