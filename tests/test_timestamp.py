@@ -147,6 +147,7 @@ def test_no_such_time_is_none(kind: str, text: bytes) -> None:
             ("time", "%H:%M:%S.%f"),
             ("month-day", "%m-%d %H:%M:%S.%f"),
             ("access", "%d/%b/%Y:%H:%M:%S +0200"),
+            ("iso", "%Y-%m-%dT%H:%M:%S.%fZ"),
         ]
     ),
     zone=st.sampled_from([UTC, timezone(timedelta(hours=-5)), BERLIN]),

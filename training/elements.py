@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from detector.stages.header import PIECES, SPACED_TAG
-from detector.stages.timestamp import PATTERNS as TIMES
+from detector.stages.timeforms import PATTERNS as TIMES
 
 LEADING: Final = 20  # elements looked at
 _NO_NAMES = {kind: re.sub(rb"\?P<\w+>", b"?:", pattern) for kind, pattern in TIMES.items()}

@@ -13,7 +13,7 @@ import msgspec
 
 from detector.errors import BadSetup
 from detector.stages.shape import shape_of
-from detector.stages.timestamp import PATTERNS as TIMES
+from detector.stages.timeforms import PATTERNS as TIMES
 
 # The frequent ones first: that is the order in which they are tried.
 LEVELS: Final = (
@@ -61,18 +61,11 @@ ABSENT: Final = (0, 0)
 class Cut(msgspec.Struct, frozen=True, gc=False):
     """Where a line's parts lie, in bytes; ABSENT is a part that the line does not have."""
 
-    header: "Header | None"
-    spans: tuple[Span, ...]  # of the groups of the header's pattern
-
-    @property
-    def kind(self) -> str:
-        """The kind of the time stamp; empty where there is none."""
-        return self.header.kind if self.header else ""
-
-    @property
-    def time(self) -> Span:
-        """Where the time stamp stands."""
-        return self._span("time")
+    kind: str  # of the time stamp; empty where there is none
+    time: Span
+    message: int  # where it begins; it reaches to the end of the line
+    groups: Mapping[str, int]  # of the header's pattern, by the names of the parts
+    spans: tuple[Span, ...]  # of these groups
 
     @property
     def level(self) -> Span:
@@ -92,18 +85,12 @@ class Cut(msgspec.Struct, frozen=True, gc=False):
         """Where the name of the program or component stands."""
         return self._span("tag")
 
-    @property
-    def message(self) -> int:
-        """Where the message begins; it reaches to the end of the line."""
-        return self.spans[0][1]
-
     def _span(self, name: str) -> Span:
-        group = self.header.groups.get(name) if self.header else None
-        span = ABSENT if group is None else self.spans[group]
+        span = self.spans[self.groups[name]] if name in self.groups else ABSENT
         return ABSENT if span[0] < 0 else span
 
 
-NOTHING: Final = Cut(None, (ABSENT,))
+NOTHING: Final = Cut("", ABSENT, 0, {}, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +151,9 @@ class Headers:
         for header in self.headers:
             found = header.pattern.match(shape)
             if found is not None:
-                return Cut(header, found.regs)
+                spans = found.regs
+                time = spans[header.groups["time"]] if header.kind else ABSENT
+                return Cut(header.kind, time, found.end(), header.groups, spans)
         return NOTHING
 
 
@@ -197,6 +186,8 @@ def _column(data: object, key: str) -> Column:
         column = msgspec.convert(data, Column)
     except msgspec.ValidationError as error:
         raise BadSetup(f"{key}: {error}; fit the bundle again") from error
+    if column.chosen and (column.optional or column.piece != "time"):
+        raise BadSetup(f"{key}: only a time stamp that is always there can be chosen; fit the bundle again")
     known = column.kind in TIMES if column.piece == "time" else column.piece in PIECES and not column.kind
     if not known:
         raise BadSetup(f"{key}: unknown column {column.piece!r} {column.kind!r}; fit the bundle again")
