@@ -111,7 +111,7 @@ class Clock:
         return time_us
 
     def _tail_us(self, kind: str, text: bytes, reference_us: int | None) -> int | None:
-        """What stands behind the seconds, in microseconds: a fraction, or a zone that moves all days alike."""
+        """What stands behind the seconds: a fraction, or a zone that moves all days alike."""
         end = self._plans[kind].end
         if _FRACTION.fullmatch(text, end):
             return fraction_us(text[end + 1 :])
