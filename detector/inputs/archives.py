@@ -7,6 +7,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
+from errno import ENOENT
 from typing import BinaryIO
 
 from detector.errors import Unreadable
@@ -34,13 +35,14 @@ def content(path: str, offset: int = 0, *, inode: int | None = None) -> Iterator
         inode: which file it was when it was found: rotation renames files at any moment.
 
     Raises:
+        FileNotFoundError: the file has another name by now, where its inode was given.
         Unreadable: the file cannot be opened or read, or it is damaged or cut short.
     """
     position = 0
     try:
         with open(path, "rb", buffering=0) as raw:  # noqa: PTH123  # the same as Path.open
             if inode not in (None, os.fstat(raw.fileno()).st_ino):
-                raise Unreadable(f"{path}: it is being renamed; it is looked for again.")
+                raise FileNotFoundError(ENOENT, "renamed", path)
             for chunk in _unpacked(path, raw):
                 position += len(chunk)
                 if position > offset:
@@ -52,6 +54,8 @@ def content(path: str, offset: int = 0, *, inode: int | None = None) -> Iterator
             f"{path}: damaged after byte {position} of its content ({error}); copy it again."
         ) from error
     except OSError as error:
+        if inode is not None and isinstance(error, FileNotFoundError):
+            raise
         raise unreadable(path, error) from error
 
 

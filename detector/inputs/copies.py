@@ -18,17 +18,25 @@ class Copies:
         """Know none."""
         self._names: dict[Identity, str] = {}
         self._noted: dict[Identity, str] = {}
+        self._strange: set[Identity] = set()
+        self._doubted: set[Identity] = set()
         self._ends: dict[Seen, Ends] = {}
         self._asked: dict[Seen, Ends] = {}
 
     def begin_look(self) -> None:
         """What was not asked for again is forgotten."""
         self._names, self._noted = self._noted, {}
+        self._strange, self._doubted = self._doubted, set()
         self._ends, self._asked = self._asked, {}
 
     def note(self, seen: Seen, life: Life) -> None:
         """Remember of what a file is a copy."""
         self._noted[seen.identity] = life.mark.name
+
+    def doubt(self, seen: Seen) -> bool:
+        """Whether this is the first look at a file with a rotated name: it may have been renamed just now."""
+        self._doubted.add(seen.identity)
+        return seen.identity not in self._strange
 
     def was_copy(self, seen: Seen) -> bool:
         """Whether the file was a copy at the last look."""

@@ -76,7 +76,7 @@ class Follower:
             parts,
             fence_before,
             self._fence,
-            at_end=turns.at_end and not (self._pipe and self._pipe.has_more),
+            at_end=turns.at_end and not rotation.unsettled and not (self._pipe and self._pipe.has_more),
             stdin_open=self._pipe is not None and self._pipe.is_open,
             losses=rotation.losses,
             troubles=rotation.sighting.troubles + _troubles(self._lives),

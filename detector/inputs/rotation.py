@@ -44,6 +44,7 @@ class Rotation:
     sighting: Sighting
     copies: Copies
     losses: list[Loss] = field(default_factory=list)
+    unsettled: set[str] = field(default_factory=set)  # origins of which the next look tells more
     _homes: set[Identity] = field(default_factory=set)
     _newest: dict[str, Life] = field(default_factory=dict)  # by origin
     _kin: dict[str, list[Life]] = field(default_factory=dict)  # by family
@@ -67,15 +68,32 @@ class Rotation:
         # Missed a moment ago and there now: it is found at the next look
         self._homes |= {life.mark.identity for life in self.lives.values()}
         for last in list(self._newest.values()):
-            if not self._is_in_place(last):
-                self._take_missed(last)
+            if not self._is_settled(last):
+                self.unsettled.add(last.mark.origin)
         for seen in self._loose():
-            first = is_first(seen.path)
-            original = None if first else self.copies.original(seen, self._relatives(seen))
-            if original:
-                self.copies.note(seen, original)
-            else:
-                self._begin(seen.path, seen, from_end=from_end and first)
+            self._take(seen, first=is_first(seen.path), from_end=from_end)
+
+    def _is_settled(self, last: Life) -> bool:
+        """Whether what may follow this content at its path is known."""
+        if last.missing and not last.is_gone:
+            return False
+        return self._is_in_place(last) or self._take_missed(last)
+
+    def _take(self, seen: Seen, *, first: bool, from_end: bool) -> None:
+        original = None if first else self.copies.original(seen, self._relatives(seen))
+        if original:
+            self.copies.note(seen, original)
+        elif not first and self._may_belong_elsewhere(seen):
+            self.unsettled.add(seen.path)
+        else:
+            self._begin(seen.path, seen, from_end=from_end and first)
+
+    def _may_belong_elsewhere(self, seen: Seen) -> bool:
+        """Whether the content before this one, or the one that this may be, is still looked for."""
+        origin = family(seen.path)
+        if {seen.path, origin} & self.unsettled:
+            return True
+        return seen.path not in self._newest and origin in self._newest and self.copies.doubt(seen)
 
     def _relatives(self, seen: Seen) -> list[Life]:
         if not self._kin:
@@ -122,6 +140,14 @@ class Rotation:
         return [seen for seen in files.values() if seen.size and seen.identity not in self._homes]
 
     def _find_again(self, life: Life) -> None:
+        for _ in range(LOOKS if life.missing <= SETTLED else 1):
+            self._try_candidates(life)
+            if not life.missing:
+                self._homes.add(life.mark.identity)
+                return
+            self.sighting.look_again(life.mark.path)
+
+    def _try_candidates(self, life: Life) -> None:
         candidates = [seen for seen in self._candidates(life) if _is_kin(life, seen)]
         whole = (seen for seen in candidates if _fit(life, seen) is Fit.WHOLE)
         if seen := next(whole, None):
@@ -130,9 +156,7 @@ class Rotation:
             seen := next((s for s in candidates if self._is_short_copy(life, s)), None)
         ):
             settle(life, seen)
-            accept_cut(life, seen.size)
-        if not life.missing:
-            self._homes.add(life.mark.identity)
+            accept_cut(life, life.mark.offset if life.is_archive else seen.size)
 
     def _candidates(self, life: Life) -> list[Seen]:
         """Plain files first: an archive must be unpacked to be compared."""
@@ -163,12 +187,15 @@ class Rotation:
         seen = self.sighting.files.get(last.mark.identity)
         return seen is not None and seen.path == last.mark.origin
 
-    def _take_missed(self, last: Life) -> None:
-        """Take the contents that came and went at a path between two looks, oldest first."""
+    def _take_missed(self, last: Life) -> bool:
+        """Take the contents that came and went at a path between two looks, oldest first.
+
+        False where one was renamed at that moment: what follows it must wait.
+        """
         origin = last.mark.origin
         new = next((seen for seen in self._loose() if seen.path == origin), None)
         if last.is_gone and new is None:
-            return  # nothing is rotated there any longer
+            return True  # nothing is rotated there any longer
         taken = self._homes | {new.identity} if new else self._homes
         around = [seen for seen in self.sighting.around(last.mark.path) if seen.size]
         later = [
@@ -176,35 +203,38 @@ class Rotation:
         ]
         rotated = [seen for seen in later if is_rotation_of(seen.path, os.path.realpath(origin))]
         for seen in sorted(rotated, key=age):
-            if not self._is_copy(seen, new):
-                self._begin(origin, seen, from_end=False)
+            if not self._is_copy(seen, new) and not self._begin(origin, seen, from_end=False):
+                return False
+        return True
 
     def _is_copy(self, seen: Seen, new: Seen | None) -> bool:
         if new and self.copies.begins(new.path, new.identity, seen):
             return True
         return self.copies.original(seen, self._relatives(seen)) is not None
 
-    def _begin(self, origin: str, seen: Seen, *, from_end: bool) -> None:
+    def _begin(self, origin: str, seen: Seen, *, from_end: bool) -> bool:
+        """Whether the file was still where it was found."""
         last = self._newest.get(origin)
         try:
             life = begin(origin, last.mark.generation + 1 if last else 0, seen)
             if life is None:
-                return
+                return True
             if from_end:
                 skip_to_end(life)
         except Unreadable as error:
             self.sighting.troubles.append(Trouble(seen.path, str(error)))
-            return
+            return True
         except FileNotFoundError:
-            return  # renamed a moment ago
+            return False
         except OSError as error:
             self.sighting.troubles.append(Trouble(seen.path, str(unreadable(seen.path, error))))
-            return
+            return True
         self.lives[life.mark.name] = life
         self._homes.add(seen.identity)
         self._newest[origin] = life
         if self._kin:
             self._kin.setdefault(family(life.mark.path), []).append(life)
+        return True
 
 
 def _fit(life: Life, seen: Seen) -> Fit:

@@ -12,6 +12,7 @@ from detector.inputs.batch import Trouble
 from detector.inputs.mark import Identity
 from detector.inputs.paths import is_text, listed
 
+LISTINGS = 5  # of a folder that changes while it is listed
 # What rotation appends: .1, -20260131, .2026-01-31T00:00, .old; and then packing
 _ROTATED = re.compile(r"(?:[.\-_]\d[\d.\-_T:]*|\.old)?(?:\.(?:gz|zst))?$")
 _NUMBERED = re.compile(r"[.\-_](\d{1,3})(?:\.(?:gz|zst))?$")
@@ -123,6 +124,16 @@ def _note(sighting: Sighting, path: str) -> None:
 
 
 def _files_in(folder: str) -> list[Seen]:
+    """All files of a folder; rotation may rename them meanwhile, so two looks must find the same."""
+    seen = _listing(folder)
+    for _ in range(LISTINGS):
+        before, seen = seen, _listing(folder)
+        if [(each.path, each.identity) for each in before] == [(each.path, each.identity) for each in seen]:
+            break
+    return seen
+
+
+def _listing(folder: str) -> list[Seen]:
     try:
         paths = sorted(entry.path for entry in os.scandir(folder))
         return [seen for path in paths if is_text(path) and (seen := see(path))]

@@ -42,6 +42,7 @@ def read_on(life: Life, room: Room, *, is_old: bool, final: bool) -> list[Record
             return _unpack_on(life, room)
         descriptor = os.open(life.mark.path, os.O_RDONLY)
     except FileNotFoundError:
+        life.unpacking = None
         return []  # renamed or gone since it was looked for
     except OSError as error:
         life.trouble = str(unreadable(life.mark.path, error))
