@@ -16,7 +16,7 @@ def event_opening(stretch: Stretch, event: Event, explain: Explain, rule: str, k
     return Opening(
         rule=rule,
         key=key,
-        severity=severity(event.line.level, event.score, event.threshold),
+        severity=severity(event.line.level, 0.0 if key else event.score, event.threshold),
         number=stretch.state.number,
         time_us=event.line.time_us,
         position=event.line.position,

@@ -10,7 +10,7 @@ from detector.records import UNKNOWN, ClosedSource, Line, Revision, ScoredEvent
 from detector.stages import alerts, evidence
 from detector.stages.policy import Event, Explain, Policy, Stretch
 from detector.stages.state import MAX_ALERTS, MAX_PATTERNS, RING, OpenAlert, SourceState
-from detector.stages.stream import WARM_EVENTS, pattern_hash, stream_score
+from detector.stages.stream import WARM_EVENTS, novelty, pattern_hash, stream_score
 
 SEQUENCE, NEW_TEMPLATE, ENDED_EARLY, SILENCE = "sequence", "new-template", "ended-early", "silence"
 
@@ -93,7 +93,7 @@ def _judge_event(
     pattern = explain.pattern(line.message) if token == UNKNOWN else ""
     event = Event(line=line, token=token, index=index, surprise=surprise, pattern=pattern)
     flagged = _flag_in_session(event, policy) if policy.session else _flag_in_stream(state, event, policy)
-    opened = None
+    scored, opened = (event.score, event.threshold), None
     if pattern and policy.calibration.new_template_alerts:
         opened = _new_template(stretch, event, policy, explain, outcome)
     elif flagged:
@@ -103,6 +103,7 @@ def _judge_event(
     state.surprise_max = max(state.surprise_max, surprise)
     _collect(state, line, outcome, opened)
     if policy.want_scores:
+        event.score, event.threshold = scored
         outcome.events.append(_scored(stretch, event, opened, policy))
 
 
@@ -152,6 +153,7 @@ def _new_template(
     if len(state.alerts) >= MAX_ALERTS:
         return None
     state.patterns = [*state.patterns, key][-MAX_PATTERNS:]
+    event.score, event.threshold = novelty(state, policy)
     opening = evidence.event_opening(stretch, event, explain, NEW_TEMPLATE, event.pattern)
     outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
     return state.alerts[-1]
@@ -194,7 +196,8 @@ def pass_time(
     now = clock - policy.lateness_us if time_us is None else max(time_us, clock - policy.lateness_us)
     if state.alerts:
         _resolve_quiet(state, now, policy, outcome)
-    if policy.session or state.last_us is None or state.ended:
+    stream = policy.calibration.stream
+    if stream is None or state.last_us is None or state.ended:
         return
     deadline = silence_deadline(state, policy)
     if deadline is not None and now > deadline and not state.silent:
@@ -203,8 +206,8 @@ def pass_time(
             stretch,
             explain,
             SILENCE,
-            score=policy.threshold,
-            threshold=policy.threshold,
+            score=stream.silence_factor,
+            threshold=stream.silence_factor,
             surprise=None,
             likely=[],
         )

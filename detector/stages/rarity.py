@@ -40,6 +40,13 @@ def rarity_nats(rarity: Rarity, key: int, number: int, prior: float, prior_total
     return -math.log(share)
 
 
+def unseen_nats(rarity: Rarity, number: int, prior_total: float) -> float:
+    """The rarity in nats of a template that this source has never shown."""
+    episodes = rarity.episodes * math.exp((rarity.episodes_number - number) / MEMORY)
+    total = episodes + prior_total * math.exp(-number / MEMORY) + TOTAL_PRIOR
+    return -math.log(SEEN_PRIOR / total)
+
+
 def add_excess(rarity: Rarity, excess: float, number: int) -> float:
     """The leaky sum after this event's excess, both in nats."""
     faded = rarity.sum_nats * math.exp((rarity.sum_number - number) / SUM_MEMORY)

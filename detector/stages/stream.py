@@ -10,7 +10,7 @@ from hashlib import blake2b
 from detector.bundle import StreamCalibration
 from detector.records import UNKNOWN
 from detector.stages.policy import Policy
-from detector.stages.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_episode
+from detector.stages.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_episode, unseen_nats
 from detector.stages.state import SourceState
 
 WARM_EVENTS = 32  # of a long-lived source, before its order is judged
@@ -36,6 +36,18 @@ def stream_score(state: SourceState, token: int, surprise: float, pattern: str, 
 def excess_nats(rarity: float, surprise: float, stream: StreamCalibration) -> float:
     """What an episode's start adds: the lesser of rarity (nats) and surprise (bits), over the mean rarity."""
     return max(0.0, min(rarity, surprise * NATS_PER_BIT) - stream.rarity_mean)
+
+
+def novelty(state: SourceState, policy: Policy) -> tuple[float, float]:
+    """How strange it is to see a template for the first time, and what it is held against.
+
+    Nats of rarity against their mean for a long-lived source, z against that of an event for a session.
+    """
+    session, stream = policy.calibration.session, policy.calibration.stream
+    if state.rarity is not None and stream is not None:
+        return unseen_nats(state.rarity, state.number, policy.prior_total), stream.rarity_mean
+    cost = session.unknown_cost if session is not None else 0.0
+    return cost / math.log(10), policy.event_threshold
 
 
 def pattern_hash(pattern: str) -> int:
