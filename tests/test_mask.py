@@ -80,6 +80,16 @@ def test_any_bytes_can_be_masked(message: bytes) -> None:
         assert b" ".join(memory[token] for token in tokens) == text
 
 
+@given(digits=st.text(alphabet="abcdef01", min_size=32, max_size=32), mark=st.sampled_from(["", "[", "(id="]))
+def test_hex_identifiers_are_masked_whatever_their_letters(digits: str, mark: str) -> None:
+    """An identifier may happen to have letters only; a memory must not tell it from others."""
+    memory = MaskMemory()
+    for identifier in ("0" * 32, digits, "a" * 32):
+        token = shape_of(f"{mark}{identifier}]".encode())
+        assert memory[token] == mask_token(token)
+        assert memory[token].endswith(b"<*>]")
+
+
 @given(message=st.text(alphabet=st.sampled_from("ab09=./:,-_ @()[]"), max_size=80), shift=st.integers(1, 9))
 def test_digits_do_not_matter(message: str, shift: int) -> None:
     """Lines of one shape have one masked text: the memory of shapes rests on it."""

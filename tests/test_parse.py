@@ -194,6 +194,10 @@ def test_an_exact_vocabulary_matches_whole_events() -> None:
     """With `--parser exact` the field is the token; nothing is masked."""
     found = Parser(of_texts(["E5", "E 22", "4"], exact=True))
     assert found.match_all([b"E5", b"E 22", b"4", b"5", b"E5 "]) == [2, 3, 4, UNKNOWN, UNKNOWN]
+    lines = LineParser(HEADERS, found).parse_all(
+        [b"2015-07-29 17:41:44 INFO 4", b"2015-07-29 17:41:44 INFO 5"]
+    )
+    assert [token for token, _ in lines] == [4, UNKNOWN]
     assert (found.match(b"E5"), found.pattern(b"E77"), found.parameters(b"E5", 2)) == (2, "E77", [])
 
 

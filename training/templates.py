@@ -24,8 +24,8 @@ class TemplateMiner:
     """Collects patterns from messages, in bounded memory."""
 
     def __init__(self, most_patterns: int = MOST_PATTERNS) -> None:
-        """`most_patterns` bounds what is kept between merges."""
-        self.dropped = 0  # messages whose pattern found no room
+        """At most twice `most_patterns` are kept: what earlier merges left, and what came since."""
+        self.dropped = 0  # messages and patterns that found no room
         self._most = most_patterns
         self._shapes: set[bytes] = set()
         self._drain = _miner()
@@ -74,7 +74,9 @@ class TemplateMiner:
         """Keep what evidence merged so far; only what it does not cover needs room from now on."""
         if len(self._merged) >= self._most:
             return
-        self._merged = self._merge()[: self._most]
+        merged = self._merge()
+        self._merged = merged[: self._most]
+        self.dropped += len(merged) - len(self._merged)
         self._known = Parser(of_texts([" ".join(pattern) for pattern in self._merged]))
         self._drain = _miner()
         self._seen.clear()

@@ -16,8 +16,9 @@ _OPENING, _CLOSING = b"([{<\"'`", b")]}>\"'`,;:.!?"
 # Words without anything that a mask could hold on to; most tokens of most logs.
 _PLAIN = re.compile(rb"[^0*/\\@=.:\x80-\xff]*[.:]?[\"')\],;]*")
 _HEX_FOLD = bytes.maketrans(b"abcdefABCDEF", b"0" * 12)
-_WHOLE_HEX = re.compile(rb"[^A-Za-z0]*(?:0{8}-0{4}-0{4}-0{4}-0{12}|0{32}|0{40}|0{64})[^A-Za-z0]*")
-_HEX_RUN = re.compile(rb"0{8}[0-]*")
+_MARKS = rb"[!-/:-@\[-`{-~]*"
+_WHOLE_HEX = re.compile(_MARKS + rb"(0{8}-0{4}-0{4}-0{4}-0{12}|0{32}|0{40}|0{64})" + _MARKS)
+_SHORTEST_HEX = 32  # bytes of what _WHOLE_HEX matches
 _WHOLE = re.compile(
     rb"""[a-zA-Z][\w+.-]{0,20}://\S+            # URL
     |(?:~|\.{1,2})?/\S+                         # path
@@ -27,8 +28,11 @@ _WHOLE = re.compile(
     |(?=\S*0)(?:[0A-Fa-f]{0,4}:){2,7}[0A-Fa-f]{0,4}(?:%\w+)?  # IPv6
     |(?:[0A-Fa-f]{2}[:-]){5}[0A-Fa-f]{2}        # MAC
     |[\w.+=-]+@[\w-]+(?:\.[\w-]+)+              # mail
-    |(?!(?:com|org|net|edu|gov|java|javax|io)\.)(?:[\w-]+\.)+(?:com|net|org|edu|gov|mil|info|biz|arpa)(?::0+)?
-    |(?!(?:com|org|net|edu|gov|java|javax|io)\.)(?=\S*0|\S*\.(?:de|uk|fr|nl|ru|cn|jp|kr|br|au|pl|tw|eu)$)(?:[\w-]+\.){2,}[a-z]{2}(?::0+)?
+    # Names of hosts; packages of Java begin where these end.
+    |(?!(?:com|org|net|edu|gov|java|javax|io)\.)(?:
+        (?:[\w-]+\.)+(?:com|net|org|edu|gov|mil|info|biz|arpa)
+        |(?=\S*0|\S*\.(?:de|uk|fr|nl|ru|cn|jp|kr|br|au|pl|tw|eu)\Z)(?:[\w-]+\.){2,}[a-z]{2}
+    )(?::0+)?
     """,
     re.VERBOSE,
 )
@@ -52,6 +56,8 @@ _DOTS = re.compile(rb"\.{4,}")
 
 def mask_token(token: bytes) -> bytes:
     """The constant part of one token of a shape, `<*>` where it varies."""
+    if len(token) >= _SHORTEST_HEX and (whole := _WHOLE_HEX.fullmatch(token.translate(_HEX_FOLD))):
+        return token[: whole.start(1)] + WILD + token[whole.end(1) :]
     if token.isalpha() or _PLAIN.fullmatch(token):
         return b"(<*>)" if token == b"()" else token
     number = _NUMBER.fullmatch(token)
@@ -99,17 +105,21 @@ class MaskMemory(dict[bytes, bytes]):
 
     def __missing__(self, token: bytes) -> bytes:
         """Mask a token that is not remembered."""
-        # Identifiers of hex digits never repeat; their form with a-f as digits does.
-        if len(token) >= 32 and _HEX_RUN.search(folded := token.translate(_HEX_FOLD)):  # noqa: PLR2004
-            masked = self._hex.get(folded)
-            if masked is None and _WHOLE_HEX.fullmatch(folded):
-                masked = self._hex[folded] = mask_token(token)
-            if masked is not None:
-                return masked
-        if len(self) >= REMEMBERED_TOKENS:
-            self.clear()
-        masked = self[token] = mask_token(token)
-        return masked
+        # Identifiers of hex digits never repeat; their form with a-f as digits, which decides, does.
+        if len(token) >= _SHORTEST_HEX and _WHOLE_HEX.fullmatch(folded := token.translate(_HEX_FOLD)):
+            return _remembered(self._hex, folded, token)
+        return _remembered(self, token, token)
+
+
+def _remembered(memory: dict[bytes, bytes], key: bytes, token: bytes) -> bytes:
+    masked = memory.get(key)
+    if masked is None:
+        masked = mask_token(token)
+        if len(memory) >= REMEMBERED_TOKENS:
+            memory.clear()
+        if len(key) <= LONGEST_TOKEN:
+            memory[key] = masked
+    return masked
 
 
 _DATE = re.compile(

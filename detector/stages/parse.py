@@ -4,7 +4,7 @@ Memories of shapes and tokens only save work: what a line matches depends on not
 and the vocabulary.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from detector.stages.header import Cut, Headers
 from detector.stages.mask import LONGEST_PATTERN, MaskMemory, settle
@@ -12,8 +12,6 @@ from detector.stages.parameters import parameters_of
 from detector.stages.shape import LONGEST_LINE, LONGEST_REMEMBERED, REMEMBERED, SHAPE, shape_of
 from detector.stages.tree import Tree
 from detector.stages.vocabulary import Vocabulary
-
-__all__ = ["LineParser", "Parser"]
 
 
 class Parser:
@@ -33,12 +31,6 @@ class Parser:
         if self.vocabulary.exact:
             return self._tree.exact(message)
         return self._shapes[message[:LONGEST_LINE].translate(SHAPE)]
-
-    def _remember_templates(self) -> None:
-        """Work out beforehand what most lines will ask for."""
-        if not self.vocabulary.exact:
-            for template in self.vocabulary.templates:
-                self.match_shape(shape_of(template.text.encode()))
 
     def match_all(self, messages: Iterable[bytes]) -> list[int]:
         """`match` for each message."""
@@ -76,6 +68,12 @@ class Parser:
             return []
         return parameters_of(template.text, message)
 
+    def _remember_templates(self) -> None:
+        """Work out beforehand what most lines will ask for."""
+        if not self.vocabulary.exact:
+            for template in self.vocabulary.templates:
+                self.match_shape(shape_of(template.text.encode()))
+
 
 class _TokensByShape(dict[bytes, int]):
     """Tokens by the shape of the message."""
@@ -98,16 +96,21 @@ class LineParser:
 
     def __init__(self, headers: Headers, parser: Parser) -> None:
         """Headers split what the parser then matches."""
+        self._parser = parser
         self._lines = _Lines(headers, parser)
 
     def parse(self, line: bytes) -> tuple[int, Cut]:
         """The token of a line's message, and where its parts lie."""
-        return self._lines[line[:LONGEST_LINE].translate(SHAPE)]
+        return self.parse_all([line])[0]
 
-    def parse_all(self, lines: Iterable[bytes]) -> list[tuple[int, Cut]]:
+    def parse_all(self, lines: Sequence[bytes]) -> list[tuple[int, Cut]]:
         """`parse` for each line."""
         shapes = [line[:LONGEST_LINE].translate(SHAPE) for line in lines]
-        return list(map(self._lines.__getitem__, shapes))
+        parsed = list(map(self._lines.__getitem__, shapes))
+        if self._parser.vocabulary.exact:  # the digits matter
+            match = self._parser.match
+            return [(match(line[cut.message :]), cut) for line, (_, cut) in zip(lines, parsed, strict=True)]
+        return parsed
 
 
 class _Lines(dict[bytes, tuple[int, Cut]]):
