@@ -47,7 +47,11 @@ class Copies:
         return self._names.get(seen.identity) == life.mark.name
 
     def original(self, seen: Seen, relatives: Iterable[Life]) -> Life | None:
-        """The content of which a file is a copy, if it is one."""
+        """The content of which a file is a copy, if it is one.
+
+        Raises:
+            FileNotFoundError: one of them was renamed or removed a moment ago: the next look tells.
+        """
         for life in relatives:
             if life.is_archive or life.mark.origin == seen.path:
                 continue
@@ -56,9 +60,15 @@ class Copies:
         return None
 
     def begins(self, path: str, identity: Identity, seen: Seen) -> bool:
-        """Whether the plain file at `path` begins with what another file holds."""
+        """Whether the plain file at `path` begins with what another file holds.
+
+        Raises:
+            FileNotFoundError: one of them was renamed or removed a moment ago.
+        """
         try:
             return begins_with(path, identity, self._ends_of(seen))
+        except FileNotFoundError:
+            raise
         except OSError:
             return False
 
@@ -69,6 +79,8 @@ class Copies:
                 not seen.path.endswith((".gz", ".zst"))
                 and compare(seen.path, seen.identity, life.mark) is Fit.WHOLE
             )
+        except FileNotFoundError:
+            raise
         except OSError:
             return False
 

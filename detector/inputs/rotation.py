@@ -71,13 +71,19 @@ class Rotation:
             if not self._is_settled(last):
                 self.unsettled.add(last.mark.origin)
         for seen in self._loose():
-            self._take(seen, first=is_first(seen.path), from_end=from_end)
+            try:
+                self._take(seen, first=is_first(seen.path), from_end=from_end)
+            except FileNotFoundError:
+                self.unsettled.add(seen.path)
 
     def _is_settled(self, last: Life) -> bool:
         """Whether what may follow this content at its path is known."""
         if last.missing and not last.is_gone:
             return False
-        return self._is_in_place(last) or self._take_missed(last)
+        try:
+            return self._is_in_place(last) or self._take_missed(last)
+        except FileNotFoundError:
+            return False
 
     def _take(self, seen: Seen, *, first: bool, from_end: bool) -> None:
         original = None if first else self.copies.original(seen, self._relatives(seen))
