@@ -81,43 +81,58 @@ class Clock:
             return parse_time(kind, text, reference_us, self._zone)
         start, middle, end, (minutes, seconds), half_us = plan
         stamp = _year_first(text) if kind == "asctime" else text
+        tail_us = self._tails[kind].get(stamp[end:])
+        if tail_us is None:
+            tail_us = self._remember_tail(kind, stamp, reference_us)
+            if tail_us is None:
+                return parse_time(kind, text, reference_us, self._zone)
         try:
-            clock_us = minutes[stamp[start:middle]] + seconds[stamp[middle:end]]
-            time_us = self._days[kind][stamp[:start]] + clock_us + self._tails[kind][stamp[end:]]
+            clock_us = minutes[stamp[start:middle]] + seconds[stamp[middle:end]] + tail_us
+            time_us = self._days[kind][stamp[:start]] + clock_us
         except KeyError:
-            return self._remember(kind, text, reference_us)
+            return self._remember_day(kind, text, tail_us, reference_us)
         if half_us is None or (reference_us is not None and -half_us < time_us - reference_us < half_us):
             return time_us
-        return self._remember(kind, text, reference_us)
+        return self._remember_day(kind, text, tail_us, reference_us)
 
-    def _remember(self, kind: str, text: bytes, reference_us: int | None) -> int | None:
-        """Keep what a new tail is worth, else what the day is worth."""
-        plan, days, tails = self._plans[kind], self._days[kind], self._tails[kind]
-        stamp = _year_first(text) if kind == "asctime" else text
-        tail = stamp[plan.end :]
-        if tail not in tails and (tail_us := self._tail_us(kind, stamp, reference_us)) is not None:
-            if len(tails) >= REMEMBERED:
-                tails.clear()
-                tails[b""] = 0
-            tails[tail] = tail_us
-            return self.read(kind, text, reference_us)
+    def _remember_day(self, kind: str, text: bytes, tail_us: int, reference_us: int | None) -> int | None:
+        """Read without the memory, and keep what the day is worth."""
         time_us = parse_time(kind, text, reference_us, self._zone)
+        plan, days = self._plans[kind], self._days[kind]
+        stamp = _year_first(text) if kind == "asctime" else text
         minutes_us = plan.times.minutes.get(stamp[plan.start : plan.middle])
         seconds_us = plan.times.seconds.get(stamp[plan.middle : plan.end])
-        if time_us is not None and minutes_us is not None and seconds_us is not None and tail in tails:
+        if time_us is not None and minutes_us is not None and seconds_us is not None:
             if len(days) >= REMEMBERED:
                 days.clear()
-            days[stamp[: plan.start]] = time_us - minutes_us - seconds_us - tails[tail]
+            days[stamp[: plan.start]] = time_us - minutes_us - seconds_us - tail_us
         return time_us
 
-    def _tail_us(self, kind: str, text: bytes, reference_us: int | None) -> int | None:
-        """What stands behind the seconds: a fraction, or a zone that moves all days alike."""
-        end = self._plans[kind].end
-        if _FRACTION.fullmatch(text, end):
-            return fraction_us(text[end + 1 :])
-        with_tail = parse_time(kind, text, reference_us, self._zone)
-        without = parse_time(kind, text[:end], reference_us, self._zone)
-        return None if with_tail is None or without is None else with_tail - without
+    def _remember_tail(self, kind: str, stamp: bytes, reference_us: int | None) -> int | None:
+        """What stands behind the seconds: a fraction, a zone that moves all days alike, or both."""
+        end, tails = self._plans[kind].end, self._tails[kind]
+        fraction = _FRACTION.match(stamp, end)
+        zone = stamp[fraction.end() :] if fraction else stamp[end:]
+        tail_us = tails.get(zone)
+        if tail_us is None:
+            tail_us = self._zone_us(kind, stamp[:end], zone, reference_us)
+            if tail_us is None:
+                return None
+        if fraction:
+            tail_us += fraction_us(fraction[0][1:])
+        if len(tails) >= REMEMBERED:
+            tails.clear()
+            tails[b""] = 0
+        tails[stamp[end:]] = tail_us
+        return tail_us
+
+    def _zone_us(self, kind: str, seconds: bytes, zone: bytes, reference_us: int | None) -> int | None:
+        """By how much a zone moves a stamp; None where this kind has no such zone."""
+        with_zone = parse_time(kind, seconds + zone, reference_us, self._zone)
+        without = parse_time(kind, seconds, reference_us, self._zone)
+        if with_zone is None or without is None or _FRACTION.match(zone):
+            return None
+        return with_zone - without
 
 
 def _year_first(text: bytes) -> bytes:
