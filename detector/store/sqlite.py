@@ -63,7 +63,7 @@ class Store:
         Raises:
             Fenced: another process owns it.
             Unreadable: it cannot be opened.
-            BadSetup: it was written by another version.
+            BadSetup: it was written by another version, or by another program.
         """
         self._lock = _lock(path)
         try:
@@ -71,6 +71,9 @@ class Store:
         except sqlite3.Error as error:
             self._lock.close()
             raise Unreadable(f"{path} cannot be opened as a state file: {error}") from error
+        except BadSetup:
+            self._lock.close()
+            raise
 
     def close(self) -> None:
         """Give the file back."""
@@ -185,16 +188,31 @@ def _lock(path: Path) -> IO[str]:
 
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+    try:
+        _check(connection, path)
+        _prepare(connection)
+    except (sqlite3.Error, BadSetup):
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Nothing is written to a file that is not ours."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version == 0 and tables:
+        raise BadSetup(f"{path} is the database of another program; give another --state FILE")
+    if version not in {0, SCHEMA_VERSION}:
+        raise BadSetup(f"{path} is of another version of tailrace (schema {version}); use a new file")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in {0, SCHEMA_VERSION}:
-        connection.close()
-        raise BadSetup(f"{path} is of another version of tailrace (schema {version}); use a new file")
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         for statement in _TABLES:
             connection.execute(statement)
         outbox.create_tables(connection)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    return connection

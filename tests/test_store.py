@@ -1,0 +1,232 @@
+"""The contract of a store: what any store of states, fences and alerts must hold, whatever keeps it."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+
+from detector.errors import BadSetup, Fenced, Unreadable
+from detector.records import Reject, Revision
+from detector.store.outbox import Enrolment
+from detector.store.sqlite import KEPT_REJECTS, Commit, Fence, Store
+from tests.delivery import revision
+
+SHARD = "files"
+PARTS = ("shard", "source", "reject", "outbox", "alert", "delivery")  # what one commit writes to, in turn
+
+
+class Backend(Protocol):
+    """A kind of store as the contract needs it; a second one runs the same tests."""
+
+    def open(self) -> Store:
+        """Open the one store of this test; the process before it is gone."""
+
+    def broken_at(self, part: str) -> Any:
+        """While entered, a commit fails as it writes to this part."""
+
+    def seen(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything that another process sees of each part."""
+
+
+class Sqlite:
+    """One file."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin without a file."""
+        self.path = folder / "state.db"
+
+    def open(self) -> Store:
+        """Open the file."""
+        return Store(self.path)
+
+    @contextmanager
+    def broken_at(self, part: str) -> Iterator[None]:
+        """A trigger fails the statement."""
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute(
+                f"CREATE TRIGGER broken BEFORE INSERT ON {part} BEGIN SELECT RAISE(ABORT, 'broken'); END"
+            )
+            yield
+            connection.execute("DROP TRIGGER broken")
+
+    def seen(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            return {part: connection.execute(f"SELECT * FROM {part}").fetchall() for part in PARTS}  # noqa: S608
+
+
+@pytest.fixture(params=[Sqlite])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """Each kind of store."""
+    made: Backend = request.param(tmp_path)
+    return made
+
+
+def commit(based_on: int, **changes: Any) -> Commit:
+    """A commit of nothing but its fence, unless said otherwise."""
+    empty = Commit(SHARD, based_on, "b1", b"fence %d" % (based_on + 1), b"memory", {}, {}, [], [])
+    return msgspec.structs.replace(empty, **changes)
+
+
+def reject(number: int) -> Reject:
+    """A record that was put aside."""
+    return Reject("app.log", number, "no JSON", b"{" * number)
+
+
+def test_a_fence_moves_with_its_commit(backend: Backend) -> None:
+    """It holds what the commit gave it, also after a restart; shards do not touch each other."""
+    with closing(backend.open()) as store:
+        assert store.fence(SHARD) is None
+        store.commit(commit(0))
+        store.commit(commit(1, fence=b"two", memory=b"m2"))
+        store.commit(commit(0, shard="other"))
+    with closing(backend.open()) as store:
+        assert store.fence(SHARD) == Fence(2, "b1", b"two", b"m2")
+        assert store.fence("other") == Fence(1, "b1", b"fence 1", b"memory")
+
+
+@pytest.mark.parametrize("based_on", [0, 1, 3, 99])
+def test_a_commit_that_is_not_based_on_the_fence_is_refused(backend: Backend, based_on: int) -> None:
+    """Neither a zombie nor a hole gets in, and nothing of it is seen."""
+    with closing(backend.open()) as store:
+        store.commit(commit(0))
+        store.commit(commit(1, states={"web": b"new"}))
+        before = backend.seen()
+        with pytest.raises(Fenced, match="is at commit 2, not at"):
+            store.commit(commit(based_on, states={"web": b"old"}, revisions=[revision("a", 1)]))
+        assert backend.seen() == before
+        store.commit(commit(2))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_failure_in_the_middle_of_a_commit_leaves_nothing(backend: Backend, part: str) -> None:
+    """Wherever it breaks, all is as before, also after a restart; and the same commit then works."""
+    full = commit(
+        1,
+        states={"web": b"web 2", "db": None, "new": b"new 1"},
+        due_us={"web": 7, "new": 8},
+        revisions=[revision("a", 2, "resolved"), revision("b", 1)],
+        rejects=[reject(1), reject(2)],
+    )
+    with closing(backend.open()) as store:
+        store.enrol([Enrolment("ops", "target")])
+        store.commit(commit(0, states={"web": b"web 1", "db": b"db 1"}, revisions=[revision("a", 1)]))
+        before = backend.seen()
+        with backend.broken_at(part), pytest.raises(Exception, match="broken"):
+            store.commit(full)
+        assert backend.seen() == before
+    with closing(backend.open()) as store:
+        assert store.all_states() == {"web": b"web 1", "db": b"db 1"}
+        store.commit(full)
+        assert store.all_states() == {"web": b"web 2", "new": b"new 1"}
+        fence = store.fence(SHARD)
+        assert fence is not None
+        assert fence.number == 2
+    changed = backend.seen()
+    assert all(changed[name] != before[name] for name in PARTS)
+
+
+def test_states_are_loaded_by_name(backend: Backend) -> None:
+    """Those that exist, however many are asked for; a state that is gone is not there."""
+    states: dict[str, bytes | None] = {f"s{number}": b"%d" % number for number in range(3000)}
+    with closing(backend.open()) as store:
+        store.commit(commit(0, states=states))
+        store.commit(commit(1, states={"s7": None, "s8": b"eight"}))
+        wanted = [f"s{number}" for number in range(0, 6000, 2)]
+        loaded = store.load(wanted)
+        assert loaded == {name: states[name] for name in wanted if name in states} | {"s8": b"eight"}
+        assert store.load(["s7", "' OR 1 --", "s9"]) == {"s9": b"9"}
+        assert store.load([]) == {}
+
+
+def test_what_is_due_is_found_by_its_time(backend: Backend) -> None:
+    """The longest due first, bounded; a new time replaces the old one, None and the end take it away."""
+    rng = random.Random(11)
+    sys.stdout.write("seed 11\n")
+    due: dict[str, int] = {}
+    with closing(backend.open()) as store:
+        for number in range(30):
+            names = [f"s{rng.randrange(40)}" for _ in range(8)]
+            states = {name: rng.choice([b"state", b"state", None]) for name in names}
+            times = {name: rng.choice([None, rng.randrange(1000)]) for name in names}
+            store.commit(commit(number, states=states, due_us=times))
+            for name, state in states.items():
+                due.pop(name, None)
+                if state is not None and (at := times[name]) is not None:
+                    due[name] = at
+            clock = rng.randrange(1000)
+            found = store.due(clock, 1000)
+            assert sorted(found) == sorted(name for name, at in due.items() if at < clock)
+            assert [due[name] for name in found] == sorted(due[name] for name in found)
+            assert store.due(clock, 3) == found[:3]
+
+
+def test_rejects_are_bounded(backend: Backend) -> None:
+    """The newest stay readable, the oldest go."""
+    with closing(backend.open()) as store:
+        for number in range(3):
+            some = [reject(1)] * (KEPT_REJECTS // 2 - 1) + [reject(number + 10)]
+            store.commit(commit(number, rejects=some))
+        rows = backend.seen()["reject"]
+        assert len(rows) == KEPT_REJECTS
+        assert [row[2] for row in rows if row[2] >= 10] == [11, 12]
+
+
+def test_a_revision_is_in_the_outbox_once(backend: Backend) -> None:
+    """A payload that is there stays as it was, and a lower revision never replaces a higher one."""
+    first, second = revision("a", 1), revision("a", 2)
+    other = Revision("a", 2, second.payload.replace(b"nova", b"NOVA"))
+    with closing(backend.open()) as store:
+        store.commit(commit(0, revisions=[first, second]))
+        store.commit(commit(1, revisions=[first, other]))
+        assert [row[1:4] for row in backend.seen()["outbox"]] == [
+            ("a", 1, first.payload),
+            ("a", 2, second.payload),
+        ]
+        assert [(row[1], row[4]) for row in backend.seen()["alert"]] == [(2, second.payload)]
+
+
+_HOLD = "import sys; from pathlib import Path; from detector.store.sqlite import Store;"
+
+
+def test_a_second_process_is_refused_until_the_first_has_died(tmp_path: Path) -> None:
+    """It is told who has the file; a process that was killed leaves nothing to clean up."""
+    path = tmp_path / "state.db"
+    code = f"{_HOLD} s = Store(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=pipe, stdout=pipe, text=True) as one:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "open\n"
+        with pytest.raises(Fenced, match=f"is in use by process {one.pid}; stop it") as refused:
+            Store(path)
+        assert refused.value.exit_code == 5
+        one.kill()
+    Store(path).close()
+
+
+def test_a_file_that_is_no_state_file_is_refused(tmp_path: Path) -> None:
+    """Nothing is written to what somebody else made, or another version."""
+    foreign, newer, other = (tmp_path / f"{name}.db" for name in ("foreign", "newer", "other"))
+    foreign.write_bytes(b"not a database, and long enough to be looked at as one" * 99)
+    with pytest.raises(Unreadable, match=r"foreign\.db cannot be opened as a state file"):
+        Store(foreign)
+    assert foreign.read_bytes().startswith(b"not a database")
+    with closing(sqlite3.connect(newer)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(BadSetup, match=r"newer\.db is of another version"):
+        Store(newer)
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE shard (theirs)")
+    content = other.read_bytes()
+    with pytest.raises(BadSetup, match=r"other\.db is the database of another program"):
+        Store(other)
+    assert other.read_bytes() == content
+    with pytest.raises(Unreadable, match="cannot be used as a state file"):
+        Store(foreign / "below" / "a-file.db")
