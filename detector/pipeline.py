@@ -21,7 +21,7 @@ from detector.stages.surprise import Row, RowScore
 
 
 class Batch(msgspec.Struct):
-    """Lines in the order of the shard, with the token of each and the shard's clock before it."""
+    """Lines in the order of the shard, with the token of each and the clock of its feed before it."""
 
     lines: list[Line]
     tokens: list[int]

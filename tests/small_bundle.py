@@ -1,5 +1,6 @@
 """A bundle with a small untrained model, for tests of what does not depend on what was learnt."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -20,12 +21,17 @@ from detector.bundle import (
 )
 from detector.stages.alerts import Naming
 from detector.stages.policy import Explain, Policy
+from detector.stages.vocabulary import of_texts, to_json
 from training.export import export_step
 from training.graph import Graph
 from training.model import ModelShape, build
 from training.settings import Cell
 
-TEMPLATES = 12
+_WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike"
+WORDS = _WORDS.split()
+TEMPLATES = len(WORDS) - 1  # the last word is never seen in training
+VOCABULARY = of_texts([f"{word} is done for <*>" for word in WORDS[:TEMPLATES]])
+HEADERS = [[{"piece": "time", "kind": "iso", "chosen": True}, {"piece": "host"}]]
 SECOND = 1_000_000
 
 
@@ -83,6 +89,19 @@ def ending_graph() -> bytes:
     )
 
 
+def _input(*, session: bool) -> InputSettings:
+    """Sessions are jobs, named anywhere in a line; long-lived sources are hosts."""
+    if session:
+        return InputSettings(session=True, source_regex=r"job-\d+", idle_timeout_s=30.0)
+    return InputSettings(source_fields=["host"])
+
+
+def log_line(at_s: float, host: str, word: int, job: int) -> bytes:
+    """A line as the bundle reads it; a word beyond the templates makes it an unknown one."""
+    stamp = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"{stamp}Z {host} {WORDS[word]} is done for job-{job}\n".encode()
+
+
 def small_bundle(path: Path, *, session: bool, cell: Cell = "gru") -> Bundle:
     """Write and load a bundle of random weights drawn from seed 0."""
     calibration = Calibration(
@@ -102,12 +121,12 @@ def small_bundle(path: Path, *, session: bool, cell: Cell = "gru") -> Bundle:
         versions={},
         data={},
         model={"cell": cell},
-        input=InputSettings(parser="exact", session=session),
+        input=_input(session=session),
         files={},
     )
     files = {
         "model.onnx": export_step(build(ModelShape(TEMPLATES + 2, cell, hidden=16, embedding=8), 0)),
-        "templates.json": b"{}",
+        "templates.json": msgspec.json.encode({"vocabulary": to_json(VOCABULARY), "headers": HEADERS}),
         "calibration.json": msgspec.json.encode(calibration),
     }
     if session:

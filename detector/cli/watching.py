@@ -85,7 +85,7 @@ def run(order: Order, settings: Settings, core: Core) -> int:
 
 @contextmanager
 def _delivering(order: Order, store: Store) -> Iterator[Deliverer]:
-    """Deliver from the state file; at the end finish what is in hand, and what is due where the input ends."""
+    """Deliver from the state file until the end; then, where the input ends, what is still due."""
     deliverer = Deliverer(
         order.receivers,
         partial(open_deliveries, order.state),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from detector.embedded.reader import Reader, Timed
 from detector.inputs.merge import merge
+from detector.inputs.paths import STDIN
 from detector.pipeline import Batch
 from detector.records import UNKNOWN, Line, Record, Reject
 from detector.stages.parse import Parser
@@ -13,7 +14,8 @@ class Intake:
     """Turns each origin's records into batches for the core.
 
     The shard's clock is the newest of its origins' clocks, so that a file that jumped back, because its
-    clock was wrong, takes the shard back with it.
+    clock was wrong, takes the shard back with it. It closes what is idle; what a line means for its own
+    source depends on its own origin's clock alone.
     """
 
     def __init__(self, reader: Reader, parser: Parser) -> None:
@@ -44,20 +46,28 @@ class Intake:
             if lines:
                 yield self.batch(lines)
 
-    def together(self, parts: Iterable[tuple[str, list[Record]]]) -> Batch:
-        """One batch of several origins' next records, in the order of their times."""
+    def together(self, parts: Iterable[tuple[str, list[Record]]], *, behind: bool = False) -> Batch:
+        """One batch of several origins' next records, in the order of their times.
+
+        `behind`: there is more to read, of some origins perhaps from long before the others. The batch's
+        clock is then the oldest of theirs, so that none is overtaken.
+        """
         feeds: dict[str, list[list[Record]]] = {}
         for origin, records in parts:
             feeds.setdefault(origin, []).append(records)
         timed = [self.timed(origin, batches) for origin, batches in feeds.items()]
         ordered = timed[0] if len(timed) == 1 else merge(timed, _time_of)
-        return self.batch([line for lines in ordered for line in lines])
+        batch = self.batch([line for lines in ordered for line in lines])
+        if behind:
+            batch.clock_us = min(filter(None, self._clocks.values()), default=None)
+        return batch
 
     def batch(self, timed: list[Timed]) -> Batch:
-        """A batch for the core, with the shard's clock before each line."""
+        """A batch for the core, with the clock of its own origin before each line."""
         lines = [line for line, _ in timed]
-        clocks = self._follow(timed)
-        return Batch(lines, self._tokens(lines), clocks, self.clock_us or None)
+        before = self._follow(timed)
+        self.clock_us = max(self._clocks.values(), default=0)
+        return Batch(lines, self._tokens(lines), before, self.clock_us or None)
 
     def _tokens(self, lines: list[Line]) -> list[int]:
         if not any(line.continuation for line in lines):
@@ -66,21 +76,22 @@ class Intake:
         return [UNKNOWN if line.continuation else match(line.message) for line in lines]
 
     def _follow(self, timed: list[Timed]) -> list[int]:
-        """Move the shard's clock line by line; its value before each."""
+        """Move the origins' clocks line by line; that of a line's origin before each.
+
+        Not the shard's: where one file is read ahead of another, the other's lines are no later for that.
+        """
         before: list[int] = []
-        clock, clocks = self.clock_us, self._clocks
+        clocks = self._clocks
         for line, after in timed:
-            before.append(clock)
-            earlier = clocks.get(line.origin, 0)
-            if after == earlier:
-                continue
+            before.append(clocks.get(line.origin, 0))
             clocks[line.origin] = after
-            if after > clock:
-                clock = after
-            elif after < earlier == clock:
-                clock = max(clocks.values())
-        self.clock_us = clock
         return before
+
+    def keep_only(self, files: set[str]) -> None:
+        """Forget the origins that are over; standard input comes back under its name."""
+        for origin in self._reader.memories.keys() - files - {STDIN}:
+            self._reader.forget(origin)
+            self._clocks.pop(origin, None)
 
     def take_rejects(self) -> list[Reject]:
         """What was put aside since the last time."""

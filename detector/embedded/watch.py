@@ -91,11 +91,16 @@ class Watch:
         polled = self._follower.poll(bounds.max_lines, bounds.max_bytes, final=final, wait_s=wait_s)
         self.counts.lost_bytes += sum(loss.lost_bytes for loss in polled.losses)
         if polled.parts or polled.losses or _is_moved(polled):
-            batch = self._intake.together((part.origin, part.records) for part in polled.parts)
+            parts = ((part.origin, part.records) for part in polled.parts)
+            batch = self._intake.together(parts, behind=not polled.at_end)
+            if _is_moved(polled):
+                self._intake.keep_only({mark["origin"] for mark in polled.fence_after["files"].values()})
             self._fence = msgspec.json.encode(polled.fence_after)
             self._memory = msgspec.msgpack.encode(encode_memories(self._core.reader.memories))
             self._advance(batch)
-        self.pass_time(self.clock_us)
+            self.pass_time(batch.clock_us or 0)
+        if polled.at_end:
+            self.pass_time(self.clock_us)
         return polled
 
     def pass_time(self, clock_us: int) -> None:
