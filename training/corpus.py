@@ -7,11 +7,13 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from detector.bundle import InputSettings
 from detector.embedded.intake import Intake
 from detector.embedded.reader import Bounds, Reader
 from detector.errors import BadSetup
+from detector.inputs.archives import CHUNK_BYTES
 from detector.inputs.paths import changed_us
 from detector.inputs.read import read
 from detector.pipeline import Batch
@@ -21,12 +23,19 @@ from detector.stages.header import Headers
 from detector.stages.parse import Parser
 from detector.stages.vocabulary import Vocabulary
 from training.headers import learn_headers
+from training.names import NOT_KEPT, Names
 from training.spool import EVENT, NO_TIME, Grouped, Spool
 from training.templates import TemplateMiner
 
 SAMPLE_LINES = 2_000  # that headers are learnt from
 HEADED_SHARE = 0.99  # of the sample with a header, from which a line without one continues another
 MERGED_LINES = 8_192
+READ_LINES = 65_536  # of all files together that wait to be merged by time
+READ_BYTES = 1 << 25  # the same
+MOST_SESSIONS = 100_000  # of more a random part is kept
+MOST_EVENTS = 2_000_000  # of sessions that are kept: more sessions are left out
+FEW_SESSIONS = 1_000  # kept however long they are
+NEWEST_EVENTS = 3_000_000  # of long-lived sources: older ones have told their templates
 
 Told = Callable[[str, int], None]  # what is going on, bytes read since the last time
 
@@ -46,9 +55,12 @@ class Corpus:
 
     learnt: Learnt
     paths: list[str]
-    grouped: Grouped
-    sources: list[str]
+    grouped: Grouped  # the events to train on
+    sources: list[str]  # whose events those are
+    counts: npt.NDArray[np.int64]  # lines by token
+    sources_seen: int = 0
     lines: int = 0
+    events: int = 0
     rejects: int = 0
     dropped: int = 0  # lines that name no session
     first_us: int | None = None
@@ -126,24 +138,64 @@ def _check_exact(distinct: dict[bytes, None]) -> None:
         )
 
 
-def gather(paths: Sequence[str], learnt: Learnt, bounds: Bounds, folder: Path, told: Told) -> Corpus:
-    """Turn every line into an event with what was learnt, grouped by source on disk in `folder`."""
-    reader = Reader(learnt.input, learnt.headers, bounds, changed_us)
-    intake, spool = Intake(reader, Parser(learnt.vocabulary)), Spool(folder)
-    names: dict[str, int] = {}
+def gather(
+    paths: Sequence[str], learnt: Learnt, bounds: Bounds, folder: Path, told: Told, *, whole: bool = False
+) -> Corpus:
+    """Turn every line into an event with what was learnt, grouped by source on disk in `folder`.
+
+    Memory is bounded: of very many sessions a random part is kept, of long-lived sources the newest
+    events; `whole` keeps all.
+    """
+    session = learnt.input.session
+    intake = Intake(Reader(learnt.input, learnt.headers, bounds, changed_us), Parser(learnt.vocabulary))
+    spool, names = Spool(folder), Names(MOST_SESSIONS if session and not whole else None)
+    counts = np.zeros(len(learnt.vocabulary), np.int64)
+    corpus = Corpus(learnt, list(paths), Grouped(np.empty(0, EVENT), np.zeros(1, np.int64)), [], counts)
     origins = {path: number for number, path in enumerate(paths)}
-    corpus = Corpus(learnt, list(paths), Grouped(np.empty(0, EVENT), np.zeros(1, np.int64)), [])
-    feeds = {path: _told_of(read(path), told) for path in paths}
-    for batch in intake.merged(feeds, MERGED_LINES):
-        spool.append(_events(batch, names, origins))
+    checked = 0
+    for batch in intake.merged(_feeds(paths, bounds, told), MERGED_LINES):
         _note(corpus, batch)
+        spool.append(_events(batch, names, origins))
+        if session and not whole and spool.events - checked > MOST_EVENTS // 4:
+            checked = spool.events
+            _thin(names, spool)
         rejects = intake.take_rejects()
         corpus.rejects += len(rejects)
         corpus.reasons = [*corpus.reasons, *(f"{r.origin}:{r.offset}: {r.reason}" for r in rejects)][:5]
-    corpus.lines = intake.lines
-    corpus.sources = list(names)
-    corpus.grouped = spool.grouped(len(names))
+    corpus.lines, corpus.sources_seen = intake.lines, len(names)
+    _group(corpus, names, spool, None if session or whole else NEWEST_EVENTS)
     return corpus
+
+
+def _thin(names: Names, spool: Spool) -> None:
+    """Leave sessions out until the events of the others fit."""
+    while len(names.kept) > FEW_SESSIONS and spool.count(names.kept.values()) > MOST_EVENTS:
+        names.thin()
+
+
+def _group(corpus: Corpus, names: Names, spool: Spool, newest: int | None) -> None:
+    grouped = spool.grouped(list(names.kept.values()), newest)
+    held = np.flatnonzero(np.diff(grouped.starts))
+    everyone = list(names.kept)
+    corpus.sources = [everyone[source] for source in held.tolist()]
+    corpus.grouped = Grouped(grouped.events, grouped.starts[np.append(held, len(everyone))])
+
+
+def _feeds(paths: Sequence[str], bounds: Bounds, told: Told) -> dict[str, Iterator[list[Record]]]:
+    """The files, in batches that are small enough to hold one of each."""
+    lines, size = max(64, READ_LINES // len(paths)), max(1 << 14, READ_BYTES // len(paths))
+    return {
+        path: _told_of(
+            read(
+                path,
+                max_lines=min(lines, MERGED_LINES),
+                max_bytes=min(size, CHUNK_BYTES),
+                max_line_bytes=bounds.max_line_bytes,
+            ),
+            told,
+        )
+        for path in paths
+    }
 
 
 def _told_of(batches: Iterator[list[Record]], told: Told) -> Iterator[list[Record]]:
@@ -152,24 +204,29 @@ def _told_of(batches: Iterator[list[Record]], told: Told) -> Iterator[list[Recor
         yield records
 
 
-def _events(batch: Batch, names: dict[str, int], origins: dict[str, int]) -> np.ndarray:
+def _events(batch: Batch, names: Names, origins: dict[str, int]) -> npt.NDArray[np.void]:
+    number = names.number
     rows = [
         (
-            names.setdefault(line.source, len(names)),
+            source,
             token,
             NO_TIME if line.time_us is None else line.time_us,
             origins[line.origin],
             line.offset,
         )
         for line, token in zip(batch.lines, batch.tokens, strict=True)
-        if line.source and not line.continuation
+        if line.source and not line.continuation and (source := number(line.source)) != NOT_KEPT
     ]
     return np.array(rows, EVENT)
 
 
 def _note(corpus: Corpus, batch: Batch) -> None:
-    times = [line.time_us for line in batch.lines if line.time_us is not None]
+    pairs = zip(batch.lines, batch.tokens, strict=True)
+    tokens = [token for line, token in pairs if line.source and not line.continuation]
+    corpus.counts += np.bincount(tokens, minlength=len(corpus.counts))
+    corpus.events += len(tokens)
     corpus.dropped += sum(not line.source for line in batch.lines)
+    times = [line.time_us for line in batch.lines if line.time_us is not None]
     if times:
         low, high = min(times), max(times)
         corpus.first_us = low if corpus.first_us is None else min(corpus.first_us, low)

@@ -13,6 +13,7 @@ from training.streams import stream_windows
 
 HELD_OUT = 0.1  # share of the data that validates
 HELD_OUT_EVENTS = 400_000  # more than this tell an epoch's worth no better
+SESSION_EPOCH_EVENTS = 500_000  # of more sessions every epoch reads a random part
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,14 @@ def session_lessons(sessions: Sequence[Stream], settings: FitSettings) -> Lesson
     judged = join([session for session, out in zip(sessions, held, strict=True) if out] or sessions)
 
     def windows(data: Sessions, rng: np.random.Generator | None) -> Iterator[Window]:
-        return session_windows(data, rows=settings.batch, window=settings.window, rng=rng)
+        return session_windows(
+            data, rows=settings.batch, window=settings.window, rng=rng, bound=SESSION_EPOCH_EVENTS
+        )
 
     return Lessons(
         training=lambda epoch: windows(chosen, np.random.default_rng((settings.seed, epoch))),
         validation=lambda: windows(judged, None),
-        events=2 * min(len(chosen.tokens), EPOCH_EVENTS),
+        events=2 * min(len(chosen.tokens), SESSION_EPOCH_EVENTS),
         digest=digest(sessions),
     )
 

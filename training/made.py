@@ -23,6 +23,7 @@ class Order:
     contamination: float
     resume: bool
     bounds: Bounds
+    processes: int = 1  # that fit side by side
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,12 @@ from training.sessions import LEAST_SESSIONS, Stage, Trained, sample, train_sess
 from training.spool import cut_lives, largest_gaps
 from training.told import report_data
 
+BESIDE_EVENTS = 20_000  # from here on processes of their own are worth their start
 LEAST_EVENTS = 500  # of long-lived sources
 GAP_SHARE = 0.999  # of the sessions stay under the gap that ends a session when doubled
 LEAST_IDLE_S = 1.0
 CHECKPOINTS = "training"  # folder of the bundle that fitting and `export` use; serving does not read it
+MODEL = "model.pt"  # the network that `export` writes again
 
 SESSION_BUDGET = 5.0  # false alerts per 10,000 sessions
 DAY_BUDGET = 1.0  # false alerts a day
@@ -45,15 +47,34 @@ def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) ->
     with tempfile.TemporaryDirectory(prefix="tailrace-") as folder:
         corpus = gather(order.paths, learnt, order.bounds, Path(folder), told)
         _check(corpus, order)
-        (order.out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        _make_ready(order)
         sequences, idle_s = _sequences(corpus, order)
         trained = _train(corpus, sequences, order, stage)
         settings = msgspec.structs.replace(learnt.input, idle_timeout_s=idle_s)
         bundle_id = _write(order, corpus, trained, settings, now())
         made = Made(order, bundle_id, corpus, trained, [sequences[i] for i in trained.kept])
+        _clear(order.out / CHECKPOINTS)
         report = order.out / "report.html"
         report.write_text(render(report_data(made, now())), encoding="utf-8")
         return made
+
+
+def _make_ready(order: Order) -> None:
+    """A folder for checkpoints; those of an earlier fit go unless this one goes on with them."""
+    folder = order.out / CHECKPOINTS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not order.resume:
+            _clear(folder)
+    except OSError as error:
+        raise BadSetup(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _clear(folder: Path) -> None:
+    """Remove every checkpoint; the finished network stays."""
+    for checkpoint in folder.glob("*.pt"):
+        if checkpoint.name != MODEL:
+            checkpoint.unlink()
 
 
 def _check(corpus: Corpus, order: Order) -> None:
@@ -97,6 +118,7 @@ def _train(corpus: Corpus, sequences: list[tuple[int, int]], order: Order, stage
             checkpoints=checkpoints,
             resume=order.resume,
             stage=stage,
+            processes=order.processes if len(events) >= BESIDE_EVENTS else 1,
         )
     return train_streams(
         [
@@ -132,7 +154,7 @@ def _write(order: Order, corpus: Corpus, trained: Trained, settings: InputSettin
     }
     if trained.ending is not None:
         files["ending.onnx"] = trained.ending
-    save_model(order.out / CHECKPOINTS / "model.pt", trained.final.model)
+    save_model(order.out / CHECKPOINTS / MODEL, trained.final.model)
     manifest = Manifest(
         schema_version=bundles.SCHEMA_VERSION,
         created=created.isoformat(timespec="seconds"),
@@ -148,8 +170,8 @@ def _write(order: Order, corpus: Corpus, trained: Trained, settings: InputSettin
 def _described(corpus: Corpus) -> dict[str, object]:
     return {
         "lines": corpus.lines,
-        "events": len(corpus.grouped.events),
-        "sources": len(corpus.sources),
+        "events": corpus.events,
+        "sources": corpus.sources_seen,
         "rejects": corpus.rejects,
         "dropped": corpus.dropped,
         "first_time": rfc3339(corpus.first_us),

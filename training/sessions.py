@@ -1,23 +1,21 @@
 """Train on sessions: four folds for calibration, one final fit. Reads and writes checkpoints."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from detector.bundle import Calibration, EndingModel, SessionCalibration, StepModel, Tail
 from detector.records import UNKNOWN
 from detector.stages.ending import total
+from training.beside import beside
 from training.calibrate import EndingParts, Measured, Tokens, calibrate_sessions, fit_tail, measure_sessions
-from training.counts import choose_slots, count_events, prototypes
-from training.ending import fit_ending
-from training.export import export_step
-from training.export_ending import export_ending
-from training.fit import FitResult, fit
-from training.lessons import session_lessons
+from training.fit import FitResult
+from training.fold import Fold, train_fold
 from training.run import Report
 from training.settings import FitSettings
 
@@ -27,6 +25,9 @@ MOST_SESSIONS = 50_000  # a sample of more teaches no more, and calibrates a bud
 HOLD_Z = 3.0  # the rarest thousandth of events does not enter the hidden state
 WORST_Z = 2.3  # the rarest two hundredth is kept as a session's evidence
 
+FINAL = "final model"
+
+Indices = npt.NDArray[np.int64]
 Stage = Callable[[str], Report]  # names the next fit and gives its progress
 
 
@@ -42,16 +43,6 @@ class Trained:
     kept: list[int]  # of the sequences given, those that trained the final model
 
 
-@dataclass(frozen=True, slots=True)
-class _Fold:
-    """One model for sessions, with what it was made from."""
-
-    result: FitResult
-    step: bytes
-    ending: bytes
-    parts: EndingParts
-
-
 def train_sessions(
     sessions: Sequence[Tokens],
     vocabulary: int,
@@ -63,40 +54,39 @@ def train_sessions(
     checkpoints: Path,
     resume: bool,
     stage: Stage,
+    processes: int = 1,
 ) -> Trained:
-    """Fit and calibrate for sessions [N], each an array of tokens without the end."""
+    """Fit and calibrate for sessions [N], each an array of tokens without the end.
 
-    def train(name: str, chosen: Sequence[Tokens], cost: float, seed: int) -> _Fold:
-        return _train(
-            chosen,
-            vocabulary,
-            replace(settings, seed=seed),
-            cost,
-            checkpoints / f"{name}.pt",
-            resume=resume,
-            report=stage(name),
-        )
-
+    With more than one process the fits run side by side, and give the same bits.
+    """
     folds = [np.arange(k, len(sessions), FOLDS) for k in range(FOLDS)]
     cost, new = unknown_cost(sessions, folds)
-    measured: list[Measured] = []
-    surprise, hold_bits = fit_tail([]), math.inf
-    for k, held in enumerate(folds):
-        rest = np.setdiff1d(np.arange(len(sessions)), held)
-        fold = train(
-            f"fold {k + 1} of {FOLDS}", [sessions[i] for i in rest.tolist()], cost, settings.seed + k + 1
+
+    def job(name: str, seed: int, chosen: Iterable[int], *, resume: bool) -> Callable[[Report], Fold]:
+        return partial(
+            train_fold,
+            sessions=[sessions[i] for i in chosen],
+            vocabulary=vocabulary,
+            settings=replace(settings, seed=seed),
+            unknown_cost=cost,
+            checkpoint=checkpoints / f"{name}.pt",
+            resume=resume,
         )
-        known = np.unique(np.concatenate([sessions[i] for i in rest.tolist()]))
-        unseen = [np.where(np.isin(sessions[i], known), sessions[i], UNKNOWN) for i in held.tolist()]
-        step, ending = StepModel(fold.step), EndingModel(fold.ending)
-        if k == 0:
-            surprise = fit_tail(measure_sessions(step, ending, unseen, fold.parts, math.inf).events)
-            hold_bits = surprise.value(HOLD_Z)
-        measured.append(measure_sessions(step, ending, unseen, fold.parts, hold_bits))
-    order = np.argsort(np.concatenate(folds), kind="stable")
-    whole = _joined(measured, order)
-    kept = _kept(whole, fold.parts, contamination)
-    final = train("final model", [sessions[i] for i in kept], cost, settings.seed)
+
+    rest = [np.setdiff1d(np.arange(len(sessions)), held).tolist() for held in folds]
+    plan = [(f"fold {k + 1} of {FOLDS}", settings.seed + k + 1, rest[k]) for k in range(FOLDS)]
+    final_plan = (FINAL, settings.seed, range(len(sessions)))
+    if processes > 1:
+        ahead = [*plan, final_plan] if contamination <= 0 else plan
+        jobs = {name: job(name, seed, chosen, resume=resume) for name, seed, chosen in ahead}
+        beside(jobs, processes, stage)
+        resume = True  # what they left is taken from their checkpoints
+    whole, hold_bits, parts = _out_of_fold(
+        sessions, folds, (job(*one, resume=resume)(stage(one[0])) for one in plan)
+    )
+    kept = _kept(whole, parts, contamination)
+    final = job(FINAL, settings.seed, kept, resume=resume)(stage(FINAL))
     session = calibrate_sessions(whole, final.parts, contamination)
     return Trained(
         calibration=_calibration(whole, session, budget, days, hold_bits, new),
@@ -108,7 +98,26 @@ def train_sessions(
     )
 
 
-def unknown_cost(sessions: Sequence[Tokens], folds: Sequence[np.ndarray]) -> tuple[float, int]:
+def _out_of_fold(
+    sessions: Sequence[Tokens], folds: Sequence[Indices], trained: Iterable[Fold]
+) -> tuple[Measured, float, EndingParts]:
+    """Measure every session by the model of the other folds; what is unknown to it is unknown here too."""
+    measured: list[Measured] = []
+    hold_bits = math.inf
+    for held, fold in zip(folds, trained, strict=True):
+        rest = np.setdiff1d(np.arange(len(sessions)), held)
+        known = np.unique(np.concatenate([sessions[i] for i in rest.tolist()]))
+        unseen = [np.where(np.isin(sessions[i], known), sessions[i], UNKNOWN) for i in held.tolist()]
+        step, ending = StepModel(fold.step), EndingModel(fold.ending)
+        if not measured:
+            surprise = fit_tail(measure_sessions(step, ending, unseen, fold.parts, math.inf).events)
+            hold_bits = surprise.value(HOLD_Z)
+        measured.append(measure_sessions(step, ending, unseen, fold.parts, hold_bits))
+    order = np.argsort(np.concatenate(folds), kind="stable")
+    return _joined(measured, order), hold_bits, fold.parts
+
+
+def unknown_cost(sessions: Sequence[Tokens], folds: Sequence[Indices]) -> tuple[float, int]:
     """Nats that an unknown event costs, from how often a fold holds an event that the others lack."""
     present = [np.unique(np.concatenate([sessions[i] for i in fold])) for fold in folds]
     new = 0
@@ -119,33 +128,7 @@ def unknown_cost(sessions: Sequence[Tokens], folds: Sequence[np.ndarray]) -> tup
     return -math.log((new + 0.5) / (events + 1)), new
 
 
-def _train(
-    sessions: Sequence[Tokens],
-    vocabulary: int,
-    settings: FitSettings,
-    cost: float,
-    checkpoint: Path,
-    *,
-    resume: bool,
-    report: Report,
-) -> _Fold:
-    result = fit(
-        session_lessons(sessions, settings),
-        vocabulary,
-        settings,
-        checkpoint=checkpoint,
-        resume=resume,
-        report=report,
-    )
-    slots = choose_slots(sessions, vocabulary)
-    counts = count_events(sessions, slots)
-    known = prototypes(counts)
-    parts = EndingParts(slots, known.idf.tolist(), known.vectors.tolist(), cost)
-    ending = fit_ending(counts, settings.seed)
-    return _Fold(result, export_step(result.model), export_ending(ending), parts)
-
-
-def _joined(measured: Sequence[Measured], order: np.ndarray) -> Measured:
+def _joined(measured: Sequence[Measured], order: Indices) -> Measured:
     closed = [one for fold in measured for one in fold.closed]
     return Measured(
         closed=[closed[i] for i in order.tolist()],
@@ -177,11 +160,11 @@ def _calibration(
         surprise=surprise,
         new_templates=new,
         new_template_alerts=True,
-        session=msgspec.structs.replace(session),
+        session=session,
     )
 
 
-def sample(count: int, seed: int) -> np.ndarray:
+def sample(count: int, seed: int) -> Indices:
     """Which sessions are used, in order: all, or a random sample where there are very many."""
     if count <= MOST_SESSIONS:
         return np.arange(count)

@@ -1,13 +1,13 @@
 """Events on disk while a corpus is read, then grouped by source: memory does not follow the input's size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-BLOCK = 1 << 20  # events handled at once
+BLOCK = 1 << 18  # events handled at once
 NO_TIME = -1
 
 EVENT = np.dtype(
@@ -54,30 +54,50 @@ class Spool:
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
         self._counts += np.bincount(events["source"], minlength=len(self._counts))
 
-    def grouped(self, sources: int) -> Grouped:
-        """Group by source, block by block, into a second file; the first is removed."""
+    def count(self, sources: Iterable[int]) -> int:
+        """How many events these sources have."""
+        return int(self._counts[np.fromiter(sources, np.int64)].sum())
+
+    def grouped(self, sources: Sequence[int], most: int | None = None) -> Grouped:
+        """Group these sources' events, block by block, into a second file; the first is removed.
+
+        Of more than `most` events the newest are taken.
+        """
         self._file.close()
-        starts = np.concatenate([[0], np.cumsum(self._counts[:sources])])
-        if not self.events:
+        skip = 0 if most is None else max(0, self.events - most)
+        place = np.full(len(self._counts), -1, np.int64)
+        place[list(sources)] = np.arange(len(sources))
+        counts = np.zeros(len(sources), np.int64)
+        for block in self._kept(place, skip):
+            counts += np.bincount(place[block["source"]], minlength=len(sources))
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        if not starts[-1]:
             return Grouped(np.empty(0, EVENT), starts)
         path = self._folder / "grouped"
-        grouped = np.memmap(path, EVENT, "w+", shape=(self.events,))
+        grouped = np.memmap(path, EVENT, "w+", shape=(int(starts[-1]),))
         free = starts[:-1].copy()
-        for block in _blocks(self._folder / "arrival"):
-            order = np.argsort(block["source"], kind="stable")
-            names, first, many = np.unique(block["source"][order], return_index=True, return_counts=True)
-            within = np.arange(len(block)) - np.repeat(first, many)
-            grouped[np.repeat(free[names], many) + within] = block[order]
-            free[names] += many
+        for block in self._kept(place, skip):
+            block["source"] = place[block["source"]]
+            _scatter(grouped, block, free)
         grouped.flush()
         (self._folder / "arrival").unlink()
-        return Grouped(np.memmap(path, EVENT, "r", shape=(self.events,)), starts)
+        return Grouped(np.memmap(path, EVENT, "r", shape=grouped.shape), starts)
+
+    def _kept(self, place: npt.NDArray[np.int64], skip: int) -> Iterator[npt.NDArray[np.void]]:
+        """The events of sources that have a place, in the order of arrival."""
+        with (self._folder / "arrival").open("rb") as file:
+            file.seek(skip * EVENT.itemsize)
+            while len(block := np.fromfile(file, EVENT, BLOCK)):
+                yield block[place[block["source"]] >= 0]
 
 
-def _blocks(path: Path) -> Iterator[npt.NDArray[np.void]]:
-    with path.open("rb") as file:
-        while len(block := np.fromfile(file, EVENT, BLOCK)):
-            yield block
+def _scatter(grouped: npt.NDArray[np.void], block: npt.NDArray[np.void], free: npt.NDArray[np.int64]) -> None:
+    """Put each source's events behind those that are there; `free` [S] moves on."""
+    order = np.argsort(block["source"], kind="stable")
+    names, first, many = np.unique(block["source"][order], return_index=True, return_counts=True)
+    within = np.arange(len(block)) - np.repeat(first, many)
+    grouped[np.repeat(free[names], many) + within] = block[order]
+    free[names] += many
 
 
 def cut_lives(grouped: Grouped, idle_us: int | None, sources: Sequence[int]) -> list[tuple[int, int]]:

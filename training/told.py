@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from detector.bundle import Calibration, StepModel
+from detector.records import FIRST_TEMPLATE
 from detector.stages import header as headers
 from detector.stages.alerts import rfc3339
 from detector.stages.budget import LEAST_NATS, PER_SESSIONS, RESOLVED_LEAST, score_threshold
@@ -31,8 +32,8 @@ def report_data(made: Made, now: datetime) -> ReportData:
         bundle=f"{made.order.out.name} ({made.bundle_id})",
         created_at=now.isoformat(timespec="seconds"),
         lines=corpus.lines,
-        events=len(corpus.grouped.events),
-        sources=len(corpus.sources),
+        events=corpus.events,
+        sources=corpus.sources_seen,
         span=f"{rfc3339(corpus.first_us) or 'no times'} to {rfc3339(corpus.last_us) or 'no times'}",
         header=_header(made),
         split=_split(made),
@@ -86,7 +87,7 @@ def warnings(made: Made) -> Iterator[str]:
     elif calibration.days * budget < 1:
         yield (
             f"The data is too little for a budget of {budget:g} a day: the held-out part spans "
-            f"{24 * calibration.days:.2g} hours. The threshold is extrapolated (at least {LEAST_NATS:g} nats)."
+            f"{24 * calibration.days:.2g} hours. The threshold is extrapolated (at least {LEAST_NATS:g})."
         )
     if not calibration.new_template_alerts:
         yield (
@@ -147,6 +148,5 @@ def _line(made: Made, index: int, bits: float) -> SurprisingLine:
 
 def _templates(made: Made) -> list[TemplateCount]:
     vocabulary = made.corpus.learnt.vocabulary
-    counts = np.bincount(made.corpus.grouped.events["token"], minlength=len(vocabulary))
-    rows = zip(vocabulary.templates, counts[2:].tolist(), strict=False)
+    rows = zip(vocabulary.templates, made.corpus.counts[FIRST_TEMPLATE:].tolist(), strict=True)
     return [TemplateCount(template.id, template.text, count) for template, count in rows]

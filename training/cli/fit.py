@@ -1,5 +1,6 @@
 """`tailrace-train fit`: from normal logs to a bundle. Reads and writes files."""
 
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from training.settings import FitSettings
 if TYPE_CHECKING:
     from training.made import Made
 
+MOST_PROCESSES = 4  # each holds torch in memory
 _DEFAULTS = FitSettings()
 _AtLeastOne = validators.Number(gte=1)
 
@@ -90,6 +92,7 @@ def fit(
         contamination=contamination,
         resume=resume,
         bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
+        processes=min(os.cpu_count() or 1, MOST_PROCESSES),
     )
     with Shown(paths, epochs) as shown:
         made = make(order, shown.told, shown.stage, lambda: datetime.now(UTC))
@@ -107,7 +110,7 @@ def _say(made: "Made") -> None:
         sys.stderr.write(f"warning: {warning}\n")
     sys.stdout.write(
         f"read {corpus.lines} lines: {len(corpus.learnt.vocabulary.templates)} templates, "
-        f"{len(corpus.sources)} sources, {corpus.rejects} rejects\n"
+        f"{corpus.sources_seen} sources, {corpus.rejects} rejects\n"
         f"threshold {score_threshold(calibration, calibration.budget):.2f} for a budget of "
         f"{calibration.budget:g} {unit}; held-out data lets expect {point.expected:.2g} "
         f"(95 % between {point.low:.2g} and {point.high:.2g})\n"

@@ -1,0 +1,69 @@
+"""Both networks for one set of sessions: fitted, and kept in checkpoints. Reads and writes those."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training import checkpoint as checkpoints
+from training.calibrate import EndingParts, Tokens
+from training.counts import Counts, choose_slots, count_events, prototypes
+from training.ending import STEPS, Ending, fit_ending
+from training.export import export_step
+from training.export_ending import export_ending
+from training.fit import FitResult, fit
+from training.lessons import session_lessons
+from training.run import Report
+from training.settings import FitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One model for sessions, with what it was made from."""
+
+    result: FitResult
+    step: bytes
+    ending: bytes
+    parts: EndingParts
+
+
+def train_fold(
+    report: Report,
+    *,
+    sessions: Sequence[Tokens],
+    vocabulary: int,
+    settings: FitSettings,
+    unknown_cost: float,
+    checkpoint: Path,
+    resume: bool,
+) -> Fold:
+    """Fit both networks, or go on where their checkpoints are; `checkpoint` is that of the first."""
+    result = fit(
+        session_lessons(sessions, settings),
+        vocabulary,
+        settings,
+        checkpoint=checkpoint,
+        resume=resume,
+        report=report,
+    )
+    slots = choose_slots(sessions, vocabulary)
+    counts = count_events(sessions, slots)
+    ending = _ending(counts, settings.seed, checkpoint.with_suffix(".ending.pt"), resume=resume)
+    known = prototypes(counts)
+    parts = EndingParts(slots, known.idf.tolist(), known.vectors.tolist(), unknown_cost)
+    return Fold(result, export_step(result.model), export_ending(ending), parts)
+
+
+def _ending(counts: Counts, seed: int, checkpoint: Path, *, resume: bool) -> Ending:
+    identity: checkpoints.Identity = {
+        "seed": seed,
+        "steps": STEPS,
+        "training data": checkpoints.digest([counts.reshape(-1)]),
+    }
+    if resume and checkpoint.exists():
+        state = checkpoints.load(checkpoint, identity)
+        model = Ending(state["used"])
+        model.load_state_dict(state["weights"])
+        return model.eval()
+    model = fit_ending(counts, seed)
+    checkpoints.save(checkpoint, identity, {"used": model.used, "weights": model.state_dict()})
+    return model
