@@ -75,8 +75,8 @@ class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     counts: list[float]  # per token: episode starts in training, leaky
     rarity_mean: float  # nats, over the episode starts of training
-    peaks: Tail  # largest leaky sum of each excursion on held-out normal data
-    excursions: int  # how many there were
+    maxima: Tail  # largest leaky sum of each block of held-out normal events
+    blocks: int  # how many there were
     events: int  # held-out events
     silence_gap_us: int  # the largest gap of a usual source in training
     silence_factor: float  # a gap is silence beyond this many times that gap and the source's largest before

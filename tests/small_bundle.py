@@ -65,8 +65,8 @@ def stream_calibration() -> StreamCalibration:
     return StreamCalibration(
         counts=[0.0, 0.0, *(float(i + 1) for i in range(TEMPLATES))],
         rarity_mean=1.5,
-        peaks=tail(2.0, 1.0),
-        excursions=100,
+        maxima=tail(2.0, 1.0),
+        blocks=100,
         events=1000,
         silence_gap_us=SECOND,
         silence_factor=3.0,

@@ -1,4 +1,4 @@
-"""Calibrate long-lived sources: rarity, the leaky sum's excursions and silence. No torch, no I/O."""
+"""Calibrate long-lived sources: rarity, the leaky sum and silence. No torch, no I/O."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,13 @@ from detector.stages.stream import WARM_EVENTS, excess_nats
 from detector.stages.surprise import Row
 from training.calibrate import Tokens, Values, fit_tail
 
-QUIET_NATS = 1.0  # below it an excursion of the leaky sum is over
+BLOCK_EVENTS = 1_000  # several times the memory of the leaky sum, so that maxima are nearly independent
 LEAST_GAP_US = 1_000_000
 SILENCE_LEAST = 3.0  # times the largest gap so far
 SILENCE_MARGIN = 2.0  # times the largest ratio of a gap to the largest before it
-BODY_SHARE, BODY_END = 0.5, 0.9  # incidents are fewer than a tenth of the excursions
-UPPER_SHARE = 0.2  # of the excursions are fitted
 Z_95 = 1.645  # one-sided
-LEAST_SCALE = 1.0  # nats: the sum of log probabilities that are right cannot fall off faster
+LEAST_BLOCKS = 10
+SCALE_NATS = (1.0, 2.0)  # a sum of log probabilities that are right falls off by 1; incidents lie beyond 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,41 +83,37 @@ def surprise_of(step: StepModel, stream: Stream, hold_bits: float) -> Values:
     return score.surprise.astype(np.float64)
 
 
-def excursions(held: Stream, surprise: Values, stream: StreamCalibration) -> list[float]:
-    """The top of each excursion of the leaky sum, nats, over a held-out stream with its surprise [T] in bits."""
+def block_maxima(held: Stream, surprise: Values, stream: StreamCalibration) -> list[float]:
+    """The largest leaky sum in each block of a held-out stream, nats, given its surprise [T] in bits."""
     rarity, prior_total = Rarity(), sum(stream.counts)
-    peaks: list[float] = []
-    peak = 0.0
+    maxima = [0.0] * max(1, round(len(held.tokens) / BLOCK_EVENTS))
     for number, (token, bits) in enumerate(zip(held.tokens.tolist(), surprise.tolist(), strict=True), 1):
         if not starts_episode(rarity, token, number):
             continue
         nats = rarity_nats(rarity, token, number, stream.counts[token], prior_total)
         total = add_excess(rarity, excess_nats(nats, bits, stream), number)
-        if number <= WARM_EVENTS:
-            continue
-        if total < QUIET_NATS and peak > 0.0:
-            peaks.append(peak)
-            peak = 0.0
-        elif total >= QUIET_NATS:
-            peak = max(peak, total)
-    return [*peaks, peak] if peak > 0.0 else peaks
+        block = min((number - 1) // BLOCK_EVENTS, len(maxima) - 1)
+        if number > WARM_EVENTS and total > maxima[block]:
+            maxima[block] = total
+    return maxima
 
 
-def fit_peaks(peaks: Values, contamination: float) -> Tail:
-    """An exponential tail of the excursions that incidents in the training data do not stretch.
+def fit_maxima(maxima: Values, contamination: float) -> Tail:
+    """An exponential tail above the median of block maxima, which incidents in the data do not stretch.
 
-    What lies twice as high as the body of the sample lets expect is an incident and is left out;
-    the rest of the upper fifth gives the scale. Its upper bound (95 %) is taken: a budget says "at most".
+    The scale is read between the median and the upper quartile and kept to what sums of log probabilities
+    can have; its upper bound (95 %) is taken, because a budget says "at most".
     """
-    kept = np.sort(peaks)[: len(peaks) - math.floor(contamination * len(peaks))]
-    if len(kept) < 10:  # noqa: PLR2004  (a decile needs ten values)
-        return fit_tail(kept)
-    start, end = np.quantile(kept, [BODY_SHARE, BODY_END])
-    body = float(end - start) / math.log((1 - BODY_SHARE) / (1 - BODY_END))
-    kept = kept[kept <= start + 2 * max(body, LEAST_SCALE) * math.log(len(kept))]
-    tail = fit_tail(kept, share=UPPER_SHARE)
-    bound = 1 + Z_95 / math.sqrt(tail.share * len(kept))
-    return msgspec.structs.replace(tail, scale=bound * max(tail.scale, LEAST_SCALE))
+    kept = np.sort(maxima)[: len(maxima) - math.floor(contamination * len(maxima))]
+    if len(kept) < LEAST_BLOCKS:
+        tail = fit_tail(kept)
+        return msgspec.structs.replace(tail, scale=max(tail.scale, SCALE_NATS[1]))
+    median, upper = np.quantile(kept, [0.5, 0.75])
+    scale = float(np.clip((upper - median) / math.log(2), *SCALE_NATS))
+    bound = 1 + Z_95 / math.sqrt(len(kept) / 2)
+    tail = fit_tail(kept[kept <= median], share=0.0)
+    quantiles = [*tail.quantiles[:-1], float(median)]
+    return Tail(start=float(median), scale=bound * scale, share=0.5, quantiles=quantiles)
 
 
 def silence(streams: Sequence[Stream]) -> tuple[int, float]:

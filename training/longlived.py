@@ -14,10 +14,10 @@ from detector.stages.stream import WARM_EVENTS
 from training.calibrate import Values, fit_tail
 from training.calibrate_streams import (
     Stream,
+    block_maxima,
     days_of,
     episode_counts,
-    excursions,
-    fit_peaks,
+    fit_maxima,
     halves,
     silence,
     surprise_of,
@@ -62,8 +62,8 @@ def train_streams(
     _, of_newer = train("newer half", newer, settings.seed + 2)
     result, step = train("final model", streams, settings.seed)
     folds = [(of_older, older, _bounded(newer)), (of_newer, newer, _bounded(older))]
-    calibration, peaks = _calibrate(folds, streams, vocabulary, budget, contamination)
-    return Trained(calibration, step, None, result, peaks, list(range(len(streams))))
+    calibration, maxima = _calibrate(folds, streams, vocabulary, budget, contamination)
+    return Trained(calibration, step, None, result, maxima, list(range(len(streams))))
 
 
 def _calibrate(
@@ -74,7 +74,7 @@ def _calibrate(
     contamination: float,
 ) -> tuple[Calibration, list[float]]:
     bits: list[Values] = []
-    peaks: list[float] = []
+    maxima: list[float] = []
     quiet = silence(streams)
     for step, chosen, held in folds:
         stream = _uncalibrated(chosen, vocabulary, quiet)
@@ -82,15 +82,15 @@ def _calibrate(
         for one in held:
             of_events = surprise_of(model, one, math.inf)
             bits.append(of_events[WARM_EVENTS:])
-            peaks += excursions(one, of_events, stream)
+            maxima += block_maxima(one, of_events, stream)
     surprise = fit_tail(np.concatenate([*bits, np.empty(0)]))
     held_out = [one for _, _, held in folds for one in held]
     days = days_of(held_out)
     new = _new_templates(folds[0][1], folds[0][2])
     final = msgspec.structs.replace(
         _uncalibrated(streams, vocabulary, quiet),
-        peaks=fit_peaks(np.array(peaks), contamination),
-        excursions=len(peaks),
+        maxima=fit_maxima(np.array(maxima), contamination),
+        blocks=len(maxima),
         events=sum(len(one.tokens) for one in held_out),
     )
     calibration = Calibration(
@@ -103,7 +103,7 @@ def _calibrate(
         new_template_alerts=new < NEW_TEMPLATES_NORMAL or (days > 0 and new / (days / 2) <= budget),
         stream=final,
     )
-    return calibration, peaks
+    return calibration, maxima
 
 
 def _uncalibrated(streams: Sequence[Stream], vocabulary: int, quiet: tuple[int, float]) -> StreamCalibration:
@@ -111,8 +111,8 @@ def _uncalibrated(streams: Sequence[Stream], vocabulary: int, quiet: tuple[int, 
     return StreamCalibration(
         counts=counts,
         rarity_mean=mean,
-        peaks=fit_tail([]),
-        excursions=0,
+        maxima=fit_tail([]),
+        blocks=0,
         events=0,
         silence_gap_us=quiet[0],
         silence_factor=quiet[1],

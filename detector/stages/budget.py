@@ -8,7 +8,8 @@ PER_SESSIONS = 10_000  # a session budget counts false alerts per so many
 EARLY_SHARE = 0.1  # of a session budget goes to alerts on single events before the ending
 RESOLVED_LEAST = 5  # held-out scores above a threshold for it to be read off rather than extrapolated
 RULE_OF_THREE = 3.0
-LEAST_NATS = 5.0  # of the leaky sum of a long-lived source, whatever the budget
+DAY_EVENTS = 10_000
+LEAST_NATS = 3.0  # of the leaky sum of a long-lived source, whatever the budget
 
 
 def score_threshold(calibration: Calibration, budget: float) -> float:
@@ -35,13 +36,13 @@ def _session_threshold(session: SessionCalibration, budget: float) -> float:
 
 
 def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> float:
-    """From the tail of the excursions of the leaky sum; without event times a day is the training data.
+    """From the tail of the leaky sum's block maxima; without event times so many events make a day.
 
     Few days say little about a rate: none seen in n days leaves up to 3 / n a day (95 %), so what
     the budget allows is lessened by as much.
     """
-    allowed = budget * (days or 1.0)
-    if stream.excursions == 0:
+    allowed = budget * (days or stream.events / DAY_EVENTS)
+    if stream.blocks == 0:
         return LEAST_NATS
-    share = min(1.0, allowed * allowed / (allowed + RULE_OF_THREE) / stream.excursions)
-    return max(LEAST_NATS, stream.peaks.value(-math.log10(share)))
+    share = min(1.0, allowed * allowed / (allowed + RULE_OF_THREE) / stream.blocks)
+    return max(LEAST_NATS, stream.maxima.value(-math.log10(share)))

@@ -1,7 +1,7 @@
 """Judge one event of a long-lived source: a leaky sum of excess. Pure.
 
-An event adds to the sum only as far as it is both rare in its source and not foreseen by the
-model: the rare messages of a nightly job follow one another, and the model knows it.
+An event adds its rarity in its source, weighted by the probability that the model gave to
+anything else: the rare messages of a nightly job follow one another, and the model knows it.
 """
 
 import math
@@ -14,7 +14,6 @@ from detector.stages.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_e
 from detector.stages.state import SourceState
 
 WARM_EVENTS = 32  # of a long-lived source, before its order is judged
-NATS_PER_BIT = math.log(2)
 
 
 def stream_score(state: SourceState, token: int, surprise: float, pattern: str, policy: Policy) -> float:
@@ -28,14 +27,16 @@ def stream_score(state: SourceState, token: int, surprise: float, pattern: str, 
         return rarity.sum_nats * math.exp((rarity.sum_number - number) / SUM_MEMORY)
     prior = stream.counts[token] if token != UNKNOWN else 0.0
     nats = rarity_nats(rarity, key, number, prior, policy.prior_total)
-    if token == UNKNOWN and policy.calibration.new_template_alerts:
-        return add_excess(rarity, 0.0, number)  # an unknown line has an alert of its own
+    if token == UNKNOWN:
+        # An unknown line has an alert of its own; where it has none, the model cannot have foreseen it.
+        alone = policy.calibration.new_template_alerts
+        return add_excess(rarity, 0.0 if alone else excess_nats(nats, math.inf, stream), number)
     return add_excess(rarity, excess_nats(nats, surprise, stream), number)
 
 
 def excess_nats(rarity: float, surprise: float, stream: StreamCalibration) -> float:
-    """What an episode's start adds: the lesser of rarity (nats) and surprise (bits), over the mean rarity."""
-    return max(0.0, min(rarity, surprise * NATS_PER_BIT) - stream.rarity_mean)
+    """What an episode's start adds: rarity (nats) over its mean, as far as surprise (bits) is high."""
+    return max(0.0, rarity - stream.rarity_mean) * (1.0 - math.exp2(-surprise))
 
 
 def novelty(state: SourceState, policy: Policy) -> tuple[float, float]:
