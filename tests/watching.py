@@ -5,10 +5,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,6 +24,8 @@ from tests.small_bundle import TEMPLATES, log_line
 
 START_S = 1_767_225_600.0
 DEADLINE_S = 60.0  # for anything that a test waits for
+PAUSE_S = 0.005
+COMMAND = [sys.executable, "-m", "detector.cli"]
 RULES = Rules(budget=200.0, resolve_after_s=300.0)
 CONFIG = """
 [input]
@@ -112,25 +114,29 @@ def commits_of(state: Path) -> int:
     """How many commits a state file that another process writes holds by now."""
     if not state.exists():
         return 0
-    with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True, timeout=DEADLINE_S)) as connection:
+    with closing(sqlite3.connect(state, timeout=DEADLINE_S)) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'shard'").fetchone():
             return 0
         row = connection.execute("SELECT number FROM shard WHERE name = ?", (SHARD,)).fetchone()
     return 0 if row is None else int(row[0])
 
 
-def tailrace(*words: str | Path) -> subprocess.Popen[str]:
-    """Start the command as a process of its own."""
-    command = [sys.executable, "-m", "detector.cli", *map(str, words)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-
-
-def until(holds: Iterator[bool]) -> None:
+def until(holds: Callable[[], bool]) -> None:
     """Ask again and again until something holds."""
     pause = threading.Event()
-    for _ in range(int(DEADLINE_S / 0.005)):
-        if next(holds):
+    for _ in range(int(DEADLINE_S / PAUSE_S)):
+        if holds():
             return
-        pause.wait(0.005)
+        pause.wait(PAUSE_S)
     raise AssertionError("this has not come true in time")
+
+
+@contextmanager
+def tailrace(*words: str | Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the command as a process of its own; it does not outlive the test."""
+    command = [*COMMAND, *map(str, words)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
