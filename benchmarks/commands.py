@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from detector.embedded.core import Core, Rules, build
+
 
 def train(*arguments: str | Path) -> None:
     """Run `tailrace-train`; its progress stays on standard error."""
@@ -29,3 +31,8 @@ def replay(inputs: Sequence[Path], bundle: Path, scores: Path, *options: str) ->
 def _run(package: str, arguments: Sequence[str | Path]) -> None:
     command = [sys.executable, "-m", f"{package}.__main__", *map(str, arguments)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def core_of_bundle(bundle: Path) -> Core:
+    """The core that a bundle makes, to read lines as it does."""
+    return build(bundle, {}, Rules(), [])

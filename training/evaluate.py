@@ -1,6 +1,7 @@
 """Compare a bundle's answers with labels, beside the simple detectors on the same sources. Reads files."""
 
 import csv
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from detector.embedded.core import Core
 from detector.embedded.replay import Replay
 from detector.errors import BadSetup
 from detector.inputs.read import read
+from detector.stages import header as headers
 from detector.stages.budget import PER_SESSIONS
 from training import metrics
 from training.baselines import BASELINES, Scores, Tokens, fit
+from training.corpus import Learnt, gather
 
 ANOMALOUS = frozenset({"anomaly", "anomalous", "abnormal", "1", "true"})
 NORMAL = frozenset({"normal", "0", "false"})
@@ -142,3 +145,20 @@ def baselines(
         rng = np.random.default_rng(seed)
         score, threshold = fit(baseline, train, share=min(budget / PER_SESSIONS, 1.0), rng=rng)
         yield Judged(baseline.name, score(normal), score(anomalous), threshold)
+
+
+def token_sessions(core: Core, paths: Sequence[str]) -> dict[str, Tokens]:
+    """What each source's lines are to the bundle, whole: the input of the simple detectors."""
+    templates = core.bundle.templates
+    learnt = Learnt(core.input, headers.from_json(templates["headers"]), core.parser.vocabulary)
+    with tempfile.TemporaryDirectory(prefix="tailrace-") as folder:
+        corpus = gather(paths, learnt, core.rules.bounds, Path(folder), _silent, whole=True)
+        grouped = corpus.grouped
+        return {
+            source: grouped.of(number)["token"].astype(np.int64)
+            for number, source in enumerate(corpus.sources)
+        }
+
+
+def _silent(_what: str, _size: int) -> None:
+    """Nobody watches."""

@@ -64,7 +64,7 @@ def build(
         bundle=bundle,
         input=settings,
         policy=_policy(bundle, settings, rules, _replay_command(path, overrides, inputs), want_scores),
-        explain=_explain(parser),
+        explain=explain_by(parser),
         parser=parser,
         reader=Reader(settings, header.from_json(_part(bundle, "headers")), rules.bounds, changed_us),
         rules=rules,
@@ -108,7 +108,9 @@ def _policy(bundle: Bundle, settings: InputSettings, rules: Rules, command: str,
     )
 
 
-def _explain(parser: Parser) -> Explain:
+def explain_by(parser: Parser) -> Explain:
+    """How a parser puts tokens and lines in words."""
+
     def template(token: int) -> tuple[str, str]:
         found = parser.vocabulary.template(token)
         if found is not None:

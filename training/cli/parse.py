@@ -1,0 +1,47 @@
+"""`tailrace-train parse`: learn templates from files and print what every line is. Reads files."""
+
+import sys
+
+from detector.cli.options import ConfigFile, InputOptions, Inputs
+from training.cli.extra import need_training_extra
+
+
+def parse(
+    files: Inputs,
+    /,
+    *,
+    options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
+    config: ConfigFile = None,
+) -> None:
+    """Learn templates and print one JSON object for every line, as `tailrace parse` does.
+
+    Example: tailrace-train parse app.log
+    """
+    need_training_extra()
+    from detector.bundle import InputSettings  # noqa: PLC0415  # heavy, and --help need not wait
+    from detector.cli.parse import parsed_rows, write_rows  # noqa: PLC0415
+    from detector.cli.start import input_overrides, read_settings  # noqa: PLC0415
+    from detector.embedded.core import explain_by  # noqa: PLC0415
+    from detector.embedded.intake import Intake  # noqa: PLC0415
+    from detector.embedded.reader import Bounds, Reader  # noqa: PLC0415
+    from detector.inputs.paths import changed_us, find  # noqa: PLC0415
+    from detector.inputs.read import read  # noqa: PLC0415
+    from detector.stages.parse import Parser  # noqa: PLC0415
+    from training.cli.progress import Shown  # noqa: PLC0415
+    from training.corpus import learn  # noqa: PLC0415
+
+    settings, paths = read_settings(config), find(files)
+    bounds = Bounds(settings.input.max_line_bytes, settings.input.max_future_s)
+    wanted = InputSettings(**input_overrides(settings, options))  # type: ignore[arg-type]
+    with Shown(paths, 1) as shown:
+        learnt = learn(paths, wanted, bounds, shown.told)
+    parser = Parser(learnt.vocabulary)
+    intake = Intake(Reader(learnt.input, learnt.headers, bounds, changed_us), parser)
+    explain = explain_by(parser)
+    for path in paths:
+        feed = read(path, max_line_bytes=bounds.max_line_bytes)
+        for timed in intake.timed(path, feed):
+            batch = intake.batch(timed)
+            write_rows(parsed_rows(batch.lines, batch.tokens, explain))
+    for reject in intake.take_rejects():
+        sys.stderr.write(f"{reject.origin}:{reject.offset}: {reject.reason}\n")
