@@ -10,6 +10,7 @@ import numpy as np
 
 from detector.bundle import Calibration, StepModel, StreamCalibration
 from detector.records import UNKNOWN
+from detector.stages.budget import DAY_EVENTS
 from detector.stages.stream import WARM_EVENTS
 from training.calibrate import Values, fit_tail
 from training.calibrate_streams import (
@@ -100,7 +101,8 @@ def _calibrate(
         worst_bits=surprise.value(WORST_Z),
         surprise=surprise,
         new_templates=new,
-        new_template_alerts=new < NEW_TEMPLATES_NORMAL or (days > 0 and new / (days / 2) <= budget),
+        new_template_alerts=new < NEW_TEMPLATES_NORMAL
+        or 2 * new <= budget * (days or final.events / DAY_EVENTS),
         stream=final,
     )
     return calibration, maxima

@@ -11,7 +11,7 @@ from detector.bundle import Calibration, StepModel
 from detector.records import FIRST_TEMPLATE
 from detector.stages import header as headers
 from detector.stages.alerts import rfc3339
-from detector.stages.budget import LEAST_NATS, PER_SESSIONS, RESOLVED_LEAST, score_threshold
+from detector.stages.budget import DAY_EVENTS, PER_SESSIONS, RESOLVED_LEAST, score_threshold
 from detector.stages.score import score_rows
 from detector.stages.surprise import Row
 from training.made import Made
@@ -21,6 +21,7 @@ from training.run import GRADIENT_NORM
 
 BUDGETS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SURPRISING = 20  # lines shown
+DAYS_ENOUGH = 3  # allowed alerts in the data, from which on their rate can be told
 LOOKED_AT = 200_000  # events among which they are sought
 
 
@@ -68,7 +69,9 @@ def _units(calibration: Calibration, scores: int) -> float:
     """How many scores there are to a day, or to 10,000 sessions."""
     if calibration.session is not None:
         return PER_SESSIONS
-    return scores / calibration.days if calibration.days > 0 else math.nan
+    stream = calibration.stream
+    days = calibration.days or (stream.events / DAY_EVENTS if stream is not None else 0.0)
+    return scores / days if days else math.nan
 
 
 def warnings(made: Made) -> Iterator[str]:
@@ -84,10 +87,12 @@ def warnings(made: Made) -> Iterator[str]:
                 f"The data is too little for a budget of {budget:g} per 10,000 sessions: it allows "
                 f"{allowed:.2g} of {calibration.session.sessions} sessions. The threshold is extrapolated."
             )
-    elif calibration.days * budget < 1:
+    elif not calibration.days:
+        yield f"The lines have no times: {DAY_EVENTS:,} events count as a day."
+    elif calibration.days * budget < DAYS_ENOUGH:
         yield (
-            f"The data is too little for a budget of {budget:g} a day: the held-out part spans "
-            f"{24 * calibration.days:.2g} hours. The threshold is extrapolated (at least {LEAST_NATS:g})."
+            f"The data is too little for a budget of {budget:g} a day: the data spans "
+            f"{24 * calibration.days:.3g} hours. The threshold is extrapolated."
         )
     if not calibration.new_template_alerts:
         yield (

@@ -96,7 +96,7 @@ def _judge_event(
     scored, opened = (event.score, event.threshold), None
     if pattern and policy.calibration.new_template_alerts:
         opened = _new_template(stretch, event, policy, explain, outcome)
-    elif flagged:
+    if opened is None and flagged:
         opened = _sequence(stretch, event, policy, explain, outcome)
     if policy.session and surprise > max(state.surprise_max, policy.calibration.worst_bits):
         state.worst = evidence.remember_worst(stretch, event)
@@ -239,19 +239,20 @@ def silence_deadline(state: SourceState, policy: Policy) -> int | None:
 
 def _resolve_quiet(state: SourceState, now: int, policy: Policy, outcome: Outcome) -> None:
     for alert in list(state.alerts):
-        over = resolved_at(state, alert, now, policy)
-        if over is not None:
+        over, at = _is_over(state, alert, now, policy)
+        if over:
             state.alerts.remove(alert)
-            outcome.revisions.append(alerts.resolve(alert, over))
+            outcome.revisions.append(alerts.resolve(alert, at))
 
 
-def resolved_at(state: SourceState, alert: OpenAlert, now: int, policy: Policy) -> int | None:
-    """When an alert was over, if it is by now; a silence is over with the next line alone."""
-    if alert.flagged_us is None or alert.rule == SILENCE:
-        return None
+def _is_over(state: SourceState, alert: OpenAlert, now: int, policy: Policy) -> tuple[bool, int | None]:
+    """Whether an alert is over by now, and since when; a silence is over with the next line alone."""
+    if alert.rule == SILENCE:
+        return False, None
+    quiet = not policy.session and state.number - alert.flagged_number >= QUIET_EVENTS
+    if alert.flagged_us is None:
+        return quiet, None
     if now > alert.flagged_us + policy.resolve_us:
-        return alert.flagged_us + policy.resolve_us
-    quiet = state.number - alert.flagged_number >= QUIET_EVENTS
-    if quiet and not policy.session and (state.last_us or 0) > alert.flagged_us + policy.quiet_us:
-        return state.last_us
-    return None
+        return True, alert.flagged_us + policy.resolve_us
+    quiet = quiet and (state.last_us or 0) > alert.flagged_us + policy.quiet_us
+    return quiet, state.last_us

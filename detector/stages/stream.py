@@ -28,8 +28,8 @@ def stream_score(state: SourceState, token: int, surprise: float, pattern: str, 
     prior = stream.counts[token] if token != UNKNOWN else 0.0
     nats = rarity_nats(rarity, key, number, prior, policy.prior_total)
     if token == UNKNOWN:
-        # An unknown line has an alert of its own; where it has none, the model cannot have foreseen it.
-        alone = policy.calibration.new_template_alerts
+        # Its first time has an alert of its own; after that the model still cannot have foreseen it.
+        alone = policy.calibration.new_template_alerts and key not in state.patterns
         return add_excess(rarity, 0.0 if alone else excess_nats(nats, math.inf, stream), number)
     return add_excess(rarity, excess_nats(nats, surprise, stream), number)
 
