@@ -108,7 +108,8 @@ def flag(alert: OpenAlert, number: int, time_us: int | None, score: float) -> Re
     alert.flagged_us = time_us if time_us is not None else alert.flagged_us
     if alert.flags not in GROWTH:
         return None
-    return _revise(alert, score=round(score, 4))
+    highest = max(_decode_alert.decode(alert.payload).score, round(score, 4))
+    return _revise(alert, score=highest)
 
 
 def add_after(alert: OpenAlert, line: Line) -> Revision | None:

@@ -96,6 +96,7 @@ def _judge_event(
     scored, opened = (event.score, event.threshold), None
     if pattern and policy.calibration.new_template_alerts:
         opened = _new_template(stretch, event, policy, explain, outcome)
+    event.score, event.threshold = scored
     if opened is None and flagged:
         opened = _sequence(stretch, event, policy, explain, outcome)
     if policy.session and surprise > max(state.surprise_max, policy.calibration.worst_bits):
@@ -103,7 +104,6 @@ def _judge_event(
     state.surprise_max = max(state.surprise_max, surprise)
     _collect(state, line, outcome, opened)
     if policy.want_scores:
-        event.score, event.threshold = scored
         outcome.events.append(_scored(stretch, event, opened, policy))
 
 
@@ -145,6 +145,7 @@ def _new_template(
 ) -> OpenAlert | None:
     """Once per pattern of a source; its memory of patterns is bounded."""
     state, key = stretch.state, pattern_hash(event.pattern)
+    event.score, event.threshold = novelty(state, policy)
     if key in state.patterns:
         alert = alerts.find_alert(state, NEW_TEMPLATE, event.pattern)
         if alert is not None:
@@ -153,7 +154,6 @@ def _new_template(
     if len(state.alerts) >= MAX_ALERTS:
         return None
     state.patterns = [*state.patterns, key][-MAX_PATTERNS:]
-    event.score, event.threshold = novelty(state, policy)
     opening = evidence.event_opening(stretch, event, explain, NEW_TEMPLATE, event.pattern)
     outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
     return state.alerts[-1]
