@@ -13,18 +13,15 @@ app = App(
     version=lambda: version("tailrace"),
 )
 _COMMANDS = {
-    "parse": ("detector.cli.parse:parse", "Print what every line is: time, level, source, template."),
-    "watch": ("detector.cli.watch:watch", "Follow files and alert on what is not like them."),
-    "replay": (
-        "detector.cli.replay:replay",
-        "Run over history in event time, and say what would have alerted.",
-    ),
-    "alerts": ("detector.cli.alerts:app", "Read alerts back from a state file."),
-    "check-config": ("detector.cli.check_config:check_config", "Print the configuration, or all its faults."),
-    "bundle": ("detector.cli.bundle:app", "Look at what training wrote."),
+    "parse": "detector.cli.parse:parse",
+    "watch": "detector.cli.watch:watch",
+    "replay": "detector.cli.replay:replay",
+    "alerts": "detector.cli.alerts:app",
+    "check-config": "detector.cli.check_config:check_config",
+    "bundle": "detector.cli.bundle:app",
 }
-for _name, (_target, _help) in _COMMANDS.items():
-    app.command(_target, name=_name, help=_help)
+for _name, _target in _COMMANDS.items():
+    app.command(_target, name=_name)
 
 
 def main() -> None:

@@ -20,7 +20,18 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-EVENT_COLUMNS = ["source", "position", "time", "template_id", "known", "warm", "surprise_bits", "score", "threshold", "alert_id"]
+EVENT_COLUMNS = (
+    "source",
+    "position",
+    "time",
+    "template_id",
+    "known",
+    "warm",
+    "surprise_bits",
+    "score",
+    "threshold",
+    "alert_id",
+)
 SOURCE_COLUMNS = (
     "source",
     "first_time",
