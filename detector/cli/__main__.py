@@ -1,27 +1,24 @@
-"""The `tailrace` command. A command's module is imported when the command is run."""
+"""The `tailrace` command. What a command needs beyond its options is imported when it runs."""
 
 import sys
 from importlib.metadata import version
 
 from cyclopts import App
 
+from detector.cli import alerts, bundle
+from detector.cli.check_config import check_config
+from detector.cli.parse import parse
+from detector.cli.replay import replay
 from detector.cli.run import run
+from detector.cli.watch import watch
 
 app = App(
     name="tailrace",
     help="Says which log source stopped behaving like itself, at which line, and what was expected.",
     version=lambda: version("tailrace"),
 )
-_COMMANDS = {
-    "parse": "detector.cli.parse:parse",
-    "watch": "detector.cli.watch:watch",
-    "replay": "detector.cli.replay:replay",
-    "alerts": "detector.cli.alerts:app",
-    "check-config": "detector.cli.check_config:check_config",
-    "bundle": "detector.cli.bundle:app",
-}
-for _name, _target in _COMMANDS.items():
-    app.command(_target, name=_name)
+for _command in (parse, watch, replay, alerts.app, check_config, bundle.app):
+    app.command(_command)
 
 
 def main() -> None:

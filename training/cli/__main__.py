@@ -1,4 +1,4 @@
-"""The `tailrace-train` command. A command's module is imported when the command is run."""
+"""The `tailrace-train` command. What a command needs beyond its options is imported when it runs."""
 
 import sys
 from importlib.metadata import version
@@ -6,14 +6,19 @@ from importlib.metadata import version
 from cyclopts import App
 
 from detector.cli.run import run
+from training.cli.evaluate import evaluate
+from training.cli.export import export
+from training.cli.fit import fit
+from training.cli.inspect import inspect
+from training.cli.parse import parse
 
 app = App(
     name="tailrace-train",
     help="Learns what is normal from logs, and writes the bundle that tailrace judges with.",
     version=lambda: version("tailrace"),
 )
-for _name in ("fit", "parse", "evaluate", "inspect", "export"):
-    app.command(f"training.cli.{_name}:{_name}", name=_name)
+for _command in (fit, parse, evaluate, inspect, export):
+    app.command(_command)
 
 
 def main() -> None:
