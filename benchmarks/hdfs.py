@@ -34,12 +34,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--data", type=Path, required=True, help="folder that holds hdfs")
-    folder = arguments.parse_args().data / "hdfs"
+    arguments.add_argument(
+        "--half", choices=("time", "lines"), default="time", help="what the first half is half of"
+    )
+    given = arguments.parse_args()
+    folder = given.data / "hdfs"
     [log] = sorted(str(path) for path in folder.glob("hdfs.log*"))
     labels = read_labels(folder / "labels.csv")
     with tempfile.TemporaryDirectory() as work:
         known, rest, bundle = Path(work) / "known.log", Path(work) / "rest.log", Path(work) / "bundle"
-        chosen = _ended_normal(log, labels)
+        chosen = _ended_normal(log, labels, by_time=given.half == "time")
         _write(log, known, lambda block: block in chosen)
         _write(log, rest, lambda block: block not in chosen)
         train("fit", known, *OPTIONS, "--out", bundle)
@@ -64,17 +68,17 @@ def _compared(
             yield budget, one
 
 
-def _ended_normal(log: str, labels: dict[str, bool]) -> set[str]:
-    """The normal blocks whose last line lies in the first half of the log by time."""
+def _ended_normal(log: str, labels: dict[str, bool], *, by_time: bool) -> set[str]:
+    """The normal blocks whose last line lies in the first half of the log's span, or of its lines."""
     last: dict[str, int] = {}
     times: list[int] = []
     for line in _lines(log):
         times.append(int(line[:13].replace(b" ", b"")))  # yymmdd HHMMSS
         if found := BLOCK.search(line):
             last[found[0].decode()] = len(times)
-    seconds = _seconds(np.array(times))
-    half = (seconds.min() + seconds.max()) / 2
-    return {block for block, at in last.items() if not labels[block] and seconds[at - 1] <= half}
+    at_line = _seconds(np.array(times)) if by_time else np.arange(len(times))
+    half = (at_line.min() + at_line.max()) / 2
+    return {block for block, at in last.items() if not labels[block] and at_line[at - 1] <= half}
 
 
 def _seconds(stamps: Any) -> Any:

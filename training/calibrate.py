@@ -20,14 +20,19 @@ Tokens = npt.NDArray[np.int64]
 TAIL_SHARE = 0.02  # of a sample is fitted by the exponential tail
 TAIL_LEAST = 5
 QUANTILES = 129
+# A tail is never steeper than this, an e-th a step: data that are all alike show no spread of their own.
+LEAST_BITS = 0.1
+LEAST_NATS = 0.1
+LEAST_DISTANCE = 0.01  # of 1
+LEAST_SUM = 1 / math.log(10)  # a sum of z falls at least as slowly as one z does
 KEPT_TOTALS = 2_000  # largest out-of-fold scores, from which any budget's threshold is read
 
 
-def fit_tail(values: Sequence[float] | Values, share: float = TAIL_SHARE) -> Tail:
+def fit_tail(values: Sequence[float] | Values, share: float = TAIL_SHARE, least: float = 1e-6) -> Tail:
     """Fit an exponential tail above the largest `share` of the values, quantiles below it.
 
     Peaks over threshold with shape 0 (Pickands 1975); the scale is the mean excess, its maximum-likelihood
-    estimate.
+    estimate, but at least `least`: where all values are alike, they say nothing of how far others may lie.
     """
     ordered = np.sort(np.asarray(values, np.float64))
     size = len(ordered)
@@ -37,7 +42,7 @@ def fit_tail(values: Sequence[float] | Values, share: float = TAIL_SHARE) -> Tai
     start = float(ordered[size - above - 1]) if size > above else float(ordered[0])
     excess = ordered[size - above :] - start
     spread = float(ordered[-1] - ordered[0])
-    scale = max(float(excess.mean()), 1e-3 * spread, 1e-6)
+    scale = max(float(excess.mean()), 1e-3 * spread, least)
     part = above / size if size > above else 1.0
     quantiles = np.quantile(ordered, np.linspace(0.0, 1.0 - part, QUANTILES)) if part < 1 else ordered[[0, 0]]
     quantiles[-1] = start
@@ -137,7 +142,7 @@ def calibrate_sessions(
     second = first if len(kept) == len(sums) else _tails(measured, parts, kept)
     totals = sorted((total(measured.closed[i], second) for i in kept.tolist()), reverse=True)
     largest = [round(t, 6) for t in totals[:KEPT_TOTALS]]
-    return msgspec.structs.replace(second, total=fit_tail(totals), totals=largest)
+    return msgspec.structs.replace(second, total=fit_tail(totals, least=LEAST_SUM), totals=largest)
 
 
 def _tails(measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64]) -> SessionCalibration:
@@ -147,12 +152,12 @@ def _tails(measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64]) 
         idf=parts.idf,
         prototypes=parts.prototypes,
         unknown_cost=parts.unknown_cost,
-        order=fit_tail([c.order for c in closed]),
-        density=fit_tail([c.density for c in closed]),
-        density_max=fit_tail([c.density_max for c in closed]),
-        distance=fit_tail([c.distance for c in closed]),
-        event=fit_tail(measured.largest[kept]),
-        end=fit_tail(measured.end[kept]),
+        order=fit_tail([c.order for c in closed], least=LEAST_BITS),
+        density=fit_tail([c.density for c in closed], least=LEAST_NATS),
+        density_max=fit_tail([c.density_max for c in closed], least=LEAST_NATS),
+        distance=fit_tail([c.distance for c in closed], least=LEAST_DISTANCE),
+        event=fit_tail(measured.largest[kept], least=LEAST_BITS),
+        end=fit_tail(measured.end[kept], least=LEAST_BITS),
         total=fit_tail([]),
         totals=[],
         sessions=len(closed),

@@ -7,13 +7,16 @@ from pathlib import Path
 from training import checkpoint as checkpoints
 from training.calibrate import EndingParts, Tokens
 from training.counts import Counts, choose_slots, count_events, prototypes
-from training.ending import STEPS, Ending, fit_ending
+from training.ending import ROWS, STEPS, Ending, fit_ending
 from training.export import export_step
 from training.export_ending import export_ending
 from training.fit import FitResult, fit
 from training.lessons import session_lessons
 from training.run import Report
 from training.settings import FitSettings
+
+PASSES = 100  # over few sessions that the second network makes at most
+LEAST_STEPS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,10 @@ def train_fold(
 
 
 def _ending(counts: Counts, seed: int, checkpoint: Path, *, resume: bool) -> Ending:
+    steps = min(STEPS, max(LEAST_STEPS, len(counts) * PASSES // ROWS))
     identity: checkpoints.Identity = {
         "seed": seed,
-        "steps": STEPS,
+        "steps": steps,
         "training data": checkpoints.digest([counts.reshape(-1)]),
     }
     if resume and checkpoint.exists():
@@ -64,6 +68,6 @@ def _ending(counts: Counts, seed: int, checkpoint: Path, *, resume: bool) -> End
         model = Ending(state["used"])
         model.load_state_dict(state["weights"])
         return model.eval()
-    model = fit_ending(counts, seed)
+    model = fit_ending(counts, seed, steps=steps)
     checkpoints.save(checkpoint, identity, {"used": model.used, "weights": model.state_dict()})
     return model

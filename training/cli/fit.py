@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from detector.bundle import InputSettings
 from detector.cli.options import ConfigFile, InputOptions, Inputs
 from training.cli.extra import need_training_extra
 from training.settings import FitSettings
@@ -65,7 +64,8 @@ def fit(
     Example: tailrace-train fit app.log --out bundle
     """
     need_training_extra()
-    from detector.cli.start import input_overrides, read_settings  # noqa: PLC0415  # heavy, and --help need not wait
+    from detector.bundle import InputSettings  # noqa: PLC0415  # heavy, and --help need not wait
+    from detector.cli.start import input_overrides, read_settings  # noqa: PLC0415
     from detector.embedded.reader import Bounds  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415

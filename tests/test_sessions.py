@@ -1,0 +1,162 @@
+"""Sessions end to end: fit on normal jobs, find broken ones, go on after a kill."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector.bundle import Manifest, load
+from detector.records import FIRST_TEMPLATE
+from tests.session_log import OPTIONS, QUICK, write_log
+from training.beside import beside
+from training.fold import Fold, train_fold
+from training.run import Report
+from training.sessions import MOST_SESSIONS, sample, unknown_cost
+from training.settings import FitSettings
+
+JOBS = 150
+DEADLINE_S = 60.0
+
+
+def command(program: str, *arguments: str | Path) -> list[str]:
+    """A command line of the product."""
+    return [sys.executable, "-m", f"{program}.cli.__main__", *map(str, arguments)]
+
+
+def run(program: str, *arguments: str | Path) -> str:
+    """Run a command that must succeed and give what it printed."""
+    done = subprocess.run(command(program, *arguments), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with normal.log and the bundle that was fitted on it."""
+    folder = tmp_path_factory.mktemp("sessions")
+    write_log(folder / "normal.log", jobs=JOBS)
+    run("training", "fit", folder / "normal.log", *OPTIONS, *QUICK, "--out", folder / "bundle")
+    return folder
+
+
+def test_broken_sessions_are_found_and_normal_ones_are_not(fitted: Path, tmp_path: Path) -> None:
+    """A missing end and a repeated step are anomalous; every normal session stays below the threshold."""
+    truth = write_log(tmp_path / "new.log", jobs=60, broken_every=10, seed=8)
+    run(
+        "detector",
+        "replay",
+        tmp_path / "new.log",
+        "--bundle",
+        fitted / "bundle",
+        "--scores",
+        tmp_path / "scores.csv",
+    )
+    with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
+        said = {row["source"]: row["anomalous"] == "true" for row in csv.DictReader(file)}
+    assert said == truth
+
+
+def test_a_fit_says_what_it_read_and_keeps_how_it_read(fitted: Path) -> None:
+    """The manifest counts sessions, and serving takes the options of the fit from it."""
+    manifest: Manifest = load(fitted / "bundle").manifest
+    assert manifest.data["sources"] == JOBS
+    assert manifest.input.session
+    assert manifest.input.idle_timeout_s is not None
+    assert [path.name for path in (fitted / "bundle" / "training").iterdir()] == ["model.pt"]
+
+
+def test_a_killed_fit_goes_on_to_the_same_bundle(fitted: Path, tmp_path: Path) -> None:
+    """SIGKILL in the second fold, then --resume: every file of the bundle is the undisturbed one's."""
+    out = tmp_path / "bundle"
+    words = ("fit", fitted / "normal.log", *OPTIONS, *QUICK, "--out", out)
+    process = subprocess.Popen(
+        command("training", *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _wait_for(out / "training" / "fold 2 of 4.pt", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "manifest.json").exists()
+    run("training", *words, "--resume")
+    one, other = (json.loads((path / "manifest.json").read_bytes()) for path in (fitted / "bundle", out))
+    assert one["files"] == other["files"]
+    assert one | {"created": ""} == other | {"created": ""}
+
+
+def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Until a file is there; the process that writes it must be alive."""
+    ends = time.monotonic() + DEADLINE_S
+    while not path.exists():
+        assert process.poll() is None, "the fit ended before it could be killed"
+        assert time.monotonic() < ends, f"{path} was never written"
+        try:
+            process.wait(0.01)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def test_too_few_sessions_are_refused(tmp_path: Path) -> None:
+    """Ten sessions calibrate nothing; the message says how many there were and what to check."""
+    write_log(tmp_path / "few.log", jobs=10)
+    words = command("training", "fit", tmp_path / "few.log", *OPTIONS, "--out", tmp_path / "bundle")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "only 10 sessions" in done.stderr
+
+
+def test_an_unknown_event_costs_less_where_new_events_are_common() -> None:
+    """The cost is the logarithm of how often one fold holds what the others lack."""
+    plain = [np.full(5, FIRST_TEMPLATE) for _ in range(8)]
+    folds = [np.arange(k, 8, 4) for k in range(4)]
+    odd = [*plain[:-1], np.array([FIRST_TEMPLATE, FIRST_TEMPLATE + 1])]
+    (high, none), (low, one) = unknown_cost(plain, folds), unknown_cost(odd, folds)
+    assert (none, one) == (0, 1)
+    assert high > low > 0
+
+
+def test_a_sample_of_very_many_sessions_keeps_their_order() -> None:
+    """At most so many are drawn, the same ones for the same seed, in the order of time."""
+    drawn = sample(MOST_SESSIONS + 1000, 1)
+    assert len(drawn) == MOST_SESSIONS
+    assert np.all(np.diff(drawn) > 0)
+    assert np.array_equal(drawn, sample(MOST_SESSIONS + 1000, 1))
+
+
+def test_fits_side_by_side_give_the_same_bits(tmp_path: Path) -> None:
+    """What processes of their own leave in checkpoints is what this process fits, and they tell of it."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    told: list[str] = []
+
+    def stage(name: str) -> Report:
+        return lambda _: told.append(name)
+
+    beside({name: small_fold(there, name, resume=False) for name in ("a", "b")}, 2, stage)
+    assert set(told) == {"a", "b"}
+    for name in ("a", "b"):
+        left = {path.name for path in there.iterdir()}
+        assert {f"{name}.pt", f"{name}.ending.pt"} <= left
+        taken = small_fold(there, name, resume=True)(stage(name))
+        fresh = small_fold(here, name, resume=False)(stage(name))
+        assert (taken.step, taken.ending) == (fresh.step, fresh.ending)
+
+
+def small_fold(folder: Path, name: str, *, resume: bool) -> Callable[[Report], Fold]:
+    """A fit of a few short sessions."""
+    return partial(
+        train_fold,
+        sessions=[np.arange(FIRST_TEMPLATE, FIRST_TEMPLATE + 3 + n % 3) for n in range(60)],
+        vocabulary=FIRST_TEMPLATE + 5,
+        settings=FitSettings(hidden=8, embedding=4, epochs=2, device="cpu", seed=len(name)),
+        unknown_cost=5.0,
+        checkpoint=folder / f"{name}.pt",
+        resume=resume,
+    )
