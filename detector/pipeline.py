@@ -5,7 +5,7 @@ are cut into batches. Time enters as the lines' own and as the shard's clock bes
 """
 
 from collections.abc import Iterable
-from itertools import dropwhile
+from itertools import chain, dropwhile
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from detector.stages.judge import Outcome, judge, pass_time
 from detector.stages.policy import Explain, Policy, Stretch
 from detector.stages.score import expected, score_rows
 from detector.stages.state import SourceState, count_matrix, new_state
-from detector.stages.surprise import Row, RowScore
+from detector.stages.surprise import Row, RowScore, sums
 
 
 class Batch(msgspec.Struct):
@@ -166,7 +166,8 @@ def _score(stretches: list[Stretch], bundle: Bundle, policy: Policy) -> list[flo
             scored.append(stretch)
             rows.append(Row(tokens, np.frombuffer(state.hidden, np.float32), state.holds))
     scores = score_rows(bundle.step, rows, policy.calibration.hold_bits)
-    for stretch, row, score in zip(scored, rows, scores, strict=True):
+    for stretch, row, score, excess in zip(scored, rows, scores, sums(rows, scores), strict=True):
+        stretch.state.excess_sum += excess
         _take_score(stretch, row, score, bundle)
     session = policy.calibration.session
     return [0.0] * len(stretches) if session is None else _totals(stretches, bundle, session)
@@ -182,7 +183,6 @@ def _events(stretch: Stretch) -> list[int]:
 def _take_score(stretch: Stretch, row: Row, score: RowScore, bundle: Bundle) -> None:
     state = stretch.state
     state.hidden, state.holds = score.hidden.tobytes(), score.holds
-    state.excess_sum += score.excess(len(row.tokens))
     stretch.score = score
     stretch.expected = lambda index: expected(bundle.step, row, score, index)
 
@@ -216,9 +216,9 @@ def _totals(stretches: list[Stretch], bundle: Bundle, session: SessionCalibratio
 def _add_counts(counts: np.ndarray, stretches: list[Stretch], session: SessionCalibration) -> None:
     """Count the new events in their slots, [B,64], up to what 16 bits hold."""
     slots = np.array(session.slots, np.int64)
-    tokens = [np.array(_events(stretch), np.int64) for stretch in stretches]
+    tokens = [_events(stretch) for stretch in stretches]
     rows = np.repeat(np.arange(len(stretches)), [len(t) for t in tokens])
-    flat = np.concatenate(tokens) if tokens else np.empty(0, np.int64)
+    flat = np.array(list(chain.from_iterable(tokens)), np.int64)
     known = flat > 1
     added = np.bincount(rows[known] * SLOTS + slots[flat[known]], minlength=counts.size)
     room = np.iinfo(np.uint16).max - counts

@@ -48,8 +48,7 @@ def _nothing_to_say(stretch: Stretch, policy: Policy) -> bool:
         return False
     if any(line.continuation for line in stretch.lines):
         return False
-    largest = stretch.score.surprise[: len(stretch.lines)].max(initial=0.0)
-    return bool(largest <= policy.calibration.worst_bits)
+    return stretch.score.largest <= policy.calibration.worst_bits
 
 
 def _take_quietly(stretch: Stretch) -> None:
@@ -61,7 +60,7 @@ def _take_quietly(stretch: Stretch) -> None:
         state.first_us = times[0] if state.first_us is None else state.first_us
         state.last_us = max(times) if state.last_us is None else max(state.last_us, *times)
     state.number += len(lines)
-    state.surprise_max = max(state.surprise_max, float(score.surprise[: len(lines)].max()))
+    state.surprise_max = max(state.surprise_max, score.largest)
     last = lines[-1]
     state.last_position, state.last_level, state.last_token = last.position, last.level, stretch.tokens[-1]
     state.ring = (state.ring + [(line.position, line.text) for line in lines[-RING:]])[-RING:]

@@ -4,6 +4,8 @@ Rows of many sources run together. The result is the same to the bit however row
 batched, because every row is computed alone inside ONNX's recurrent operators on the CPU.
 """
 
+from itertools import chain
+
 import msgspec
 import numpy as np
 
@@ -77,7 +79,7 @@ def _run(step: StepModel, bucket: list[tuple[_Progress, list[int]]], hold_bits: 
     lengths = np.array([len(tokens) for _, tokens in bucket], np.int32)
     tokens = np.zeros((len(bucket), int(lengths.max())), np.int64)
     mask = np.arange(tokens.shape[1]) < lengths[:, None]
-    tokens[mask] = np.concatenate([np.array(run, np.int64) for _, run in bucket])
+    tokens[mask] = list(chain.from_iterable(run for _, run in bucket))
     hidden = np.stack([p.score.hidden for p, _ in bucket])
     surprise, entropy, hidden_out = step.run(np.ascontiguousarray(tokens.T), lengths, hidden)
     surprise, entropy = np.ascontiguousarray(surprise.T), np.ascontiguousarray(entropy.T)
