@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.commands import core_of_bundle, replay, train
 from detector.inputs.read import read
-from detector.stages.budget import score_threshold
-from training.evaluate import OURS, Judged, baselines, judged, read_labels, result, token_sessions
+from detector.stages.judge.budget import score_threshold
+from training.evaluate.evaluate import OURS, Judged, baselines, judged, read_labels, result, token_sessions
 
 BLOCK = re.compile(rb"blk_-?\d+")
 OPTIONS = ("--session", "--source-regex", r"blk_-?\d+")

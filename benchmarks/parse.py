@@ -22,12 +22,12 @@ from drain3 import TemplateMiner as StockMiner
 from drain3.masking import MaskingInstruction
 from drain3.template_miner_config import TemplateMinerConfig
 
-from detector.stages.header import Headers
-from detector.stages.parse import LineParser, Parser
-from detector.stages.timestamp import Clock
-from detector.stages.vocabulary import Vocabulary
-from training.headers import learn_headers
-from training.templates import TemplateMiner
+from detector.stages.header.header import Headers
+from detector.stages.header.timestamp import Clock
+from detector.stages.parse.parse import LineParser, Parser
+from detector.stages.parse.vocabulary import Vocabulary
+from training.parse.headers import learn_headers
+from training.parse.templates import TemplateMiner
 
 UNSEEN: Final = 1000  # the last lines of a system, timed after learning from the others
 ROUNDS: Final = 7

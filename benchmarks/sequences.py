@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.commands import replay, train
 from detector.bundle import load
-from detector.stages.budget import score_threshold
-from training.baselines import Tokens
-from training.evaluate import OURS, Judged, baselines, result
-from training.metrics import Outcome, wilson
+from detector.stages.judge.budget import score_threshold
+from training.evaluate.baselines import Tokens
+from training.evaluate.evaluate import OURS, Judged, baselines, result
+from training.evaluate.metrics import Outcome, wilson
 
 FOLDS = 5
 BUDGETS = (2.0, 5.0, 10.0)  # false alerts per 10,000 sessions

@@ -15,7 +15,7 @@ from detector.embedded.reader import Reader
 from detector.embedded.stored import StoredStates
 from detector.embedded.watch import Bounds, Watch
 from detector.inputs.follow import Follower
-from detector.stages.parse import Parser
+from detector.stages.parse.parse import Parser
 from detector.store.sqlite import Store
 
 STAGES: list[tuple[str, Any, str]] = [

@@ -12,11 +12,12 @@ import numpy as np
 
 from detector.bundle import SLOTS, Bundle, SessionCalibration
 from detector.records import END, ClosedSource, Line, Revision, ScoredEvent
-from detector.stages import closing, ending
-from detector.stages.judge import Outcome, judge, pass_time
-from detector.stages.policy import Explain, Policy, Stretch
-from detector.stages.score import expected, score_rows
-from detector.stages.state import SourceState, count_matrix, new_state
+from detector.stages.judge import closing
+from detector.stages.judge.judge import Outcome, judge, pass_time
+from detector.stages.judge.policy import Explain, Policy, Stretch
+from detector.stages.judge.state import SourceState, count_matrix, new_state
+from detector.stages.score import ending
+from detector.stages.score.score import expected, score_rows
 from detector.stages.surprise import Row, RowScore, sums
 
 
@@ -233,9 +234,13 @@ def _settle(
     clock = batch.clock_us if batch.clock_us is not None else 0
     if stretch.ends and policy.session:
         closing.close_session(stretch, total, policy, explain, outcome)
+    ended_us = _ended_us(state, policy) if stretch.ends and not policy.session else None
+    if ended_us is not None:
+        # Wherever the batch ends, this life has ended then: later it neither falls silent nor recovers.
+        clock = min(clock, ended_us + policy.lateness_us)
     pass_time(stretch, None, clock, policy, explain, outcome)
     if stretch.ends and not policy.session:
-        closing.close_stream(stretch, _ended_us(state, policy), policy, outcome)
+        closing.close_stream(stretch, ended_us, policy, outcome)
     if batch.close_all:
         closing.resolve_all(state, batch.clock_us, outcome)
 

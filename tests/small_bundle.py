@@ -19,13 +19,13 @@ from detector.bundle import (
     load,
     write,
 )
-from detector.stages.alerts import Naming
-from detector.stages.policy import Explain, Policy
-from detector.stages.vocabulary import of_texts, to_json
-from training.export import export_step
-from training.graph import Graph
-from training.model import ModelShape, build
-from training.settings import Cell
+from detector.stages.judge.alerts import Naming
+from detector.stages.judge.policy import Explain, Policy
+from detector.stages.parse.vocabulary import of_texts, to_json
+from training.export.export import export_step
+from training.export.graph import Graph
+from training.model.model import ModelShape, build
+from training.model.settings import Cell
 
 _WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike"
 WORDS = _WORDS.split()

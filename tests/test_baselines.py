@@ -6,7 +6,7 @@ from math import isclose, log, log10
 import numpy as np
 import pytest
 
-from training.baselines import (
+from training.evaluate.baselines import (
     BASELINES,
     Baseline,
     Tokens,

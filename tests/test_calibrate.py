@@ -9,9 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.bundle import Calibration, SessionCalibration, Tail
-from detector.stages.budget import PER_SESSIONS, event_threshold, score_threshold
-from detector.stages.ending import Closed, total
-from training.calibrate import EndingParts, Measured, Values, calibrate_sessions, count_slots, fit_tail
+from detector.stages.judge.budget import PER_SESSIONS, event_threshold, score_threshold
+from detector.stages.score.ending import Closed, total
+from training.calibrate.calibrate import (
+    EndingParts,
+    Measured,
+    Values,
+    calibrate_sessions,
+    count_slots,
+    fit_tail,
+)
 
 SEED = 3
 PARTS = EndingParts(slots=[-1, -1, 0, 1], idf=[1.0] * 65, prototypes=[[0.0] * 65], unknown_cost=2.0)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from detector.errors import BadSetup
 from detector.records import EVIDENCE_BYTES, Line, Record
-from detector.stages import decode_memory
-from detector.stages.assembly import Decoded
-from detector.stages.decode import Decoder
-from detector.stages.decode_memory import DecodeMemory
-from detector.stages.decode_settings import DecodeSettings
-from detector.stages.header import Column, Header, Headers
+from detector.stages.decode import memory as decode_memory
+from detector.stages.decode.assembly import Decoded
+from detector.stages.decode.decode import Decoder
+from detector.stages.decode.memory import DecodeMemory
+from detector.stages.decode.settings import DecodeSettings
+from detector.stages.header.header import Column, Header, Headers
 
 ISO = Headers((Header((Column("time", "iso", chosen=True), Column("level"))),))
 MANY = Headers((*ISO.headers, Header((Column("time", "time", chosen=True),))))

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.records import END, FIRST_TEMPLATE, UNKNOWN
-from training.counts import (
+from training.export.ending import export_ending
+from training.export.graph import open_graph
+from training.export.parity import check_ending_parity
+from training.model.counts import (
     NO_SLOT,
     PROTOTYPES,
     SLOTS,
@@ -21,10 +24,7 @@ from training.counts import (
     prototypes,
     strangeness,
 )
-from training.ending import EDGES, Ending, fit_ending, miscounted, used_slots
-from training.export_ending import export_ending
-from training.graph import open_graph
-from training.parity import check_ending_parity
+from training.model.ending import EDGES, Ending, fit_ending, miscounted, used_slots
 
 SEED = 3
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.records import Line, Record
-from detector.stages.decode import Decoder
-from detector.stages.decode_memory import DecodeMemory
-from detector.stages.decode_settings import DecodeSettings
-from detector.stages.fields import value_at
-from detector.stages.header import Column, Header, Headers
+from detector.stages.decode.decode import Decoder
+from detector.stages.decode.fields import value_at
+from detector.stages.decode.memory import DecodeMemory
+from detector.stages.decode.settings import DecodeSettings
+from detector.stages.header.header import Column, Header, Headers
 
 T = 1_767_268_800_123_000  # 2026-01-01T12:00:00.123Z
 TIME = Headers((Header((Column("time", "time", chosen=True), Column("level"))),))

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.export import EXPECTED, export_step
-from training.graph import open_graph
-from training.model import ModelShape, SequenceModel, build
-from training.parity import check_parity
-from training.settings import CELLS, Cell
+from training.export.export import EXPECTED, export_step
+from training.export.graph import open_graph
+from training.export.parity import check_parity
+from training.model.model import ModelShape, SequenceModel, build
+from training.model.settings import CELLS, Cell
 
 SEED = 11
 VOCABULARY = 30

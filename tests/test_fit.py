@@ -16,13 +16,13 @@ import torch
 
 from detector.errors import BadSetup
 from detector.records import FIRST_TEMPLATE
-from training.fit import FitResult, fit
-from training.lessons import Lessons, session_lessons, stream_lessons
-from training.model import ModelShape, SequenceModel, build
-from training.run import GRADIENT_NORM, PATIENCE, Run, learning_rate_factor, losses
-from training.sequences import Window, join, session_windows
-from training.settings import CELLS, Cell, FitSettings, Progress
-from training.streams import stream_windows
+from training.model.fit import FitResult, fit
+from training.model.lessons import Lessons, session_lessons, stream_lessons
+from training.model.model import ModelShape, SequenceModel, build
+from training.model.run import GRADIENT_NORM, PATIENCE, Run, learning_rate_factor, losses
+from training.model.sequences import Window, join, session_windows
+from training.model.settings import CELLS, Cell, FitSettings, Progress
+from training.model.streams import stream_windows
 
 Tokens = npt.NDArray[np.int64]
 SEED = 5
@@ -136,8 +136,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.test_fit import SMALL, VOCABULARY, sessions
-from training.fit import fit
-from training.lessons import session_lessons
+from training.model.fit import fit
+from training.model.lessons import session_lessons
 
 def report(progress):
     if progress.epoch == 2:

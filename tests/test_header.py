@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.errors import BadSetup
-from detector.stages import header
-from detector.stages.header import ABSENT, Column, Cut, Header, Headers
-from detector.stages.shape import shape_of
+from detector.stages.header import header
+from detector.stages.header.header import ABSENT, Column, Cut, Header, Headers
+from detector.stages.header.shape import shape_of
 from tests.header_forms import FORMS, sample
-from training.headers import MOST_HEADERS, learn_headers
+from training.parse.headers import MOST_HEADERS, learn_headers
 
 
 def message_of(headers: Headers, line: bytes) -> bytes:

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.stages.mask import LONGEST_TOKEN, MOST_TOKENS, REMEMBERED_TOKENS, MaskMemory, mask_token, settle
-from detector.stages.shape import shape_of
+from detector.stages.header.shape import shape_of
+from detector.stages.parse.mask import (
+    LONGEST_TOKEN,
+    MOST_TOKENS,
+    REMEMBERED_TOKENS,
+    MaskMemory,
+    mask_token,
+    settle,
+)
 
 
 def masked(message: str) -> str:

@@ -5,7 +5,7 @@ from math import inf, isclose, sqrt
 import numpy as np
 import pytest
 
-from training.metrics import Outcome, average_precision, outcome, wilson
+from training.evaluate.metrics import Outcome, average_precision, outcome, wilson
 
 EXAMPLE = Outcome(true_positives=6, false_positives=2, false_negatives=4, true_negatives=88)
 NOTHING_FLAGGED = Outcome(true_positives=0, false_positives=0, false_negatives=4, true_negatives=6)

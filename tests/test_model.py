@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.model import ModelShape, SequenceModel, build
-from training.settings import CELLS, Cell
+from training.model.model import ModelShape, SequenceModel, build
+from training.model.settings import CELLS, Cell
 
 SEED = 7
 every_cell = pytest.mark.parametrize("cell", CELLS)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from detector.errors import BadSetup
 from detector.records import FIRST_TEMPLATE, UNKNOWN
-from detector.stages import vocabulary
-from detector.stages.header import Column, Header, Headers
-from detector.stages.mask import LONGEST_PATTERN
-from detector.stages.parse import LineParser, Parser
-from detector.stages.shape import REMEMBERED, shape_of
-from detector.stages.vocabulary import Vocabulary, of_texts
+from detector.stages.header.header import Column, Header, Headers
+from detector.stages.header.shape import REMEMBERED, shape_of
+from detector.stages.parse import vocabulary
+from detector.stages.parse.mask import LONGEST_PATTERN
+from detector.stages.parse.parse import LineParser, Parser
+from detector.stages.parse.vocabulary import Vocabulary, of_texts
 
 TEXTS = [
     "session opened for user <*> by (uid= <*>",

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from detector.bundle import Bundle
 from detector.pipeline import Advance, Batch, advance
 from detector.records import Alert, ClosedSource, Line, Revision
-from detector.stages import closing
-from detector.stages.policy import Policy
-from detector.stages.state import SourceState, decode, encode
+from detector.stages.judge import closing
+from detector.stages.judge.policy import Policy
+from detector.stages.judge.state import SourceState, decode, encode
 from tests.small_bundle import EXPLAIN, SECOND, TEMPLATES, policy, small_bundle
 
 Event = tuple[int, int, int, bool]  # source, token, seconds since the one before, continuation

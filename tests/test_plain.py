@@ -5,10 +5,10 @@ from datetime import timedelta, timezone
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from detector.stages.header import Column, Header, Headers
-from detector.stages.plain import PlainReader
-from detector.stages.stamps import Stamps
-from detector.stages.timestamp import parse_time
+from detector.stages.decode.plain import PlainReader
+from detector.stages.decode.stamps import Stamps
+from detector.stages.header.header import Column, Header, Headers
+from detector.stages.header.timestamp import parse_time
 
 ZONE = timezone(timedelta(hours=5, minutes=30))
 STAMPS = Stamps(ZONE)

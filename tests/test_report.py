@@ -7,9 +7,9 @@ from math import inf, nan
 
 import pytest
 
-from training.cautions import cautions
-from training.report import number, readable, render
-from training.report_data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
+from training.report.cautions import cautions
+from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
+from training.report.report import number, readable, render
 
 HOSTILE = "<script>alert('x')</script> \x1b[31m & \u202eevil"
 EMPTY = ReportData(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.records import END, FIRST_TEMPLATE, UNKNOWN
-from training.sequences import NOISE, Sessions, Window, disturbed, join, session_windows, with_noise
-from training.streams import stream_windows
+from training.model.sequences import NOISE, Sessions, Window, disturbed, join, session_windows, with_noise
+from training.model.streams import stream_windows
 
 Tokens = npt.NDArray[np.int64]
 some_lengths = st.lists(st.integers(1, 40), min_size=1, max_size=12)

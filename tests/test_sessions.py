@@ -18,9 +18,9 @@ from detector.records import FIRST_TEMPLATE
 from tests.session_log import OPTIONS, QUICK, write_log
 from training.beside import beside
 from training.fold import Fold, train_fold
-from training.run import Report
+from training.model.run import Report
+from training.model.settings import FitSettings
 from training.sessions import MOST_SESSIONS, sample, unknown_cost
-from training.settings import FitSettings
 
 JOBS = 150
 DEADLINE_S = 60.0

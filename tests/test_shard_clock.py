@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.stages.clock import CONFIRMING_LINES, Bounds, ShardClock
-from detector.stages.epoch import digits, fractional, whole
+from detector.stages.decode.clock import CONFIRMING_LINES, Bounds, ShardClock
+from detector.stages.decode.epoch import digits, fractional, whole
 
 HOUR = 3_600_000_000
 START = 1_000 * HOUR

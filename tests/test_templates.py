@@ -6,11 +6,11 @@ import pytest
 from drain3.drain import Drain, LogCluster
 
 from detector.records import FIRST_TEMPLATE, UNKNOWN
-from detector.stages.parse import Parser
-from detector.stages.vocabulary import Vocabulary
-from training.merge import NEEDED, NEEDED_FIRST, merge
-from training.protected import PROTECTED, is_protected
-from training.templates import TemplateMiner
+from detector.stages.parse.parse import Parser
+from detector.stages.parse.vocabulary import Vocabulary
+from training.parse.merge import NEEDED, NEEDED_FIRST, merge
+from training.parse.protected import PROTECTED, is_protected
+from training.parse.templates import TemplateMiner
 
 USERS = [
     "alice",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.stages.instant import EPOCH
-from detector.stages.timestamp import PATTERNS, REMEMBERED, Clock, parse_time
+from detector.stages.header.instant import EPOCH
+from detector.stages.header.timestamp import PATTERNS, REMEMBERED, Clock, parse_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -13,7 +13,7 @@ import torch
 from detector.bundle import load
 from detector.errors import BadSetup
 from tests.session_log import OPTIONS, QUICK, write_log
-from training.evaluate import read_labels
+from training.evaluate.evaluate import read_labels
 
 
 def tailrace(program: str, *arguments: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":

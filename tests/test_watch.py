@@ -67,14 +67,17 @@ def to_end(watch: Watch) -> None:
     follow(watch, Script(*[nothing] * 100), poll_s=0.1, once=True, after=ignore)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_crash_after_any_batch_changes_nothing(bundle: Path, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("idle_s", [None, 40.0])
+def test_a_crash_after_any_batch_changes_nothing(
+    bundle: Path, tmp_path: Path, seed: int, idle_s: float | None
+) -> None:
     """States, alerts and revisions are those of `replay`, wherever batches are cut and the process dies."""
     rng = random.Random(seed)
     sys.stdout.write(f"seed {seed}\n")
     log, state = tmp_path / "app.log", tmp_path / "state.db"
-    lines = lines_of(seed, 3000)
-    core = core_of(bundle, log)
+    lines = lines_of(seed, 2000)
+    core = core_of(bundle, log, **({} if idle_s is None else {"idle_timeout_s": idle_s}))
     while lines:
         count = rng.randint(1, 400)
         with log.open("ab") as file:

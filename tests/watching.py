@@ -18,7 +18,7 @@ from detector.embedded.watch import SHARD, Bounds, Watch, stored_fence
 from detector.inputs.follow import Follower
 from detector.inputs.lines import Lines
 from detector.records import Record, Revision
-from detector.stages.state import encode
+from detector.stages.judge.state import encode
 from detector.store.sqlite import Store
 from tests.small_bundle import TEMPLATES, log_line
 
@@ -87,9 +87,9 @@ def records_of(origin: Path, content: bytes) -> list[Record]:
     return lines.feed(content) + lines.finish()
 
 
-def core_of(bundle: Path, *inputs: Path, rules: Rules = RULES) -> Core:
+def core_of(bundle: Path, *inputs: Path, **overrides: object) -> Core:
     """The core as the command builds it with CONFIG."""
-    return build(bundle, {}, rules, [str(path) for path in inputs])
+    return build(bundle, overrides, RULES, [str(path) for path in inputs])
 
 
 @contextmanager

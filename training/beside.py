@@ -9,8 +9,8 @@ from multiprocessing import get_context
 from queue import Empty
 from typing import Any
 
-from training.run import Report
-from training.settings import Progress
+from training.model.run import Report
+from training.model.settings import Progress
 
 Job = Callable[[Report], object]  # must be picklable, as a partial of a function of a module
 REPORT_EVERY_S = 0.2

@@ -18,14 +18,14 @@ from detector.inputs.paths import changed_us
 from detector.inputs.read import read
 from detector.pipeline import Batch
 from detector.records import Record
-from detector.stages import vocabulary as vocabularies
-from detector.stages.header import Headers
-from detector.stages.parse import Parser
-from detector.stages.vocabulary import Vocabulary
-from training.headers import learn_headers
+from detector.stages.header.header import Headers
+from detector.stages.parse import vocabulary as vocabularies
+from detector.stages.parse.parse import Parser
+from detector.stages.parse.vocabulary import Vocabulary
 from training.names import NOT_KEPT, Names
+from training.parse.headers import learn_headers
+from training.parse.templates import TemplateMiner
 from training.spool import EVENT, NO_TIME, Grouped, Spool
-from training.templates import TemplateMiner
 
 SAMPLE_LINES = 2_000  # that headers are learnt from
 HEADED_SHARE = 0.99  # of the sample with a header, from which a line without one continues another

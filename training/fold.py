@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import checkpoint as checkpoints
-from training.calibrate import EndingParts, Tokens
-from training.counts import Counts, choose_slots, count_events, prototypes
-from training.ending import ROWS, STEPS, Ending, fit_ending
-from training.export import export_step
-from training.export_ending import export_ending
-from training.fit import FitResult, fit
-from training.lessons import session_lessons
-from training.run import Report
-from training.settings import FitSettings
+from training.calibrate.calibrate import EndingParts, Tokens
+from training.export.ending import export_ending
+from training.export.export import export_step
+from training.model import checkpoint as checkpoints
+from training.model.counts import Counts, choose_slots, count_events, prototypes
+from training.model.ending import ROWS, STEPS, Ending, fit_ending
+from training.model.fit import FitResult, fit
+from training.model.lessons import session_lessons
+from training.model.run import Report
+from training.model.settings import FitSettings
 
 PASSES = 100  # over few sessions that the second network makes at most
 LEAST_STEPS = 300

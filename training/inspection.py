@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from detector.bundle import Bundle, Calibration, load
-from detector.stages import header, vocabulary
-from detector.stages.budget import PER_SESSIONS, event_threshold, score_threshold
+from detector.stages.header import header
+from detector.stages.judge.budget import PER_SESSIONS, event_threshold, score_threshold
+from detector.stages.parse import vocabulary
 
 BUDGETS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 

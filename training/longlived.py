@@ -10,10 +10,10 @@ import numpy as np
 
 from detector.bundle import Calibration, StepModel, StreamCalibration
 from detector.records import UNKNOWN
-from detector.stages.budget import DAY_EVENTS
-from detector.stages.stream import WARM_EVENTS
-from training.calibrate import Values, fit_tail
-from training.calibrate_streams import (
+from detector.stages.judge.budget import DAY_EVENTS
+from detector.stages.judge.stream import WARM_EVENTS
+from training.calibrate.calibrate import Values, fit_tail
+from training.calibrate.streams import (
     Stream,
     block_maxima,
     days_of,
@@ -23,11 +23,11 @@ from training.calibrate_streams import (
     silence,
     surprise_of,
 )
-from training.export import export_step
-from training.fit import FitResult, fit
-from training.lessons import stream_lessons
+from training.export.export import export_step
+from training.model.fit import FitResult, fit
+from training.model.lessons import stream_lessons
+from training.model.settings import FitSettings
 from training.sessions import HOLD_Z, WORST_Z, Stage, Trained
-from training.settings import FitSettings
 
 NEW_TEMPLATES_NORMAL = 3  # so many in the held-out part show that new messages are normal here
 MOST_HELD_OUT = 2_000_000  # events that calibrate

@@ -7,8 +7,8 @@ from pathlib import Path
 from detector.bundle import InputSettings
 from detector.embedded.reader import Bounds
 from training.corpus import Corpus
+from training.model.settings import FitSettings
 from training.sessions import Trained
-from training.settings import FitSettings
 
 
 @dataclass(frozen=True, slots=True)

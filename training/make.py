@@ -13,18 +13,18 @@ from detector import bundle as bundles
 from detector.bundle import InputSettings, Manifest
 from detector.errors import BadSetup
 from detector.records import END
-from detector.stages import header as headers
-from detector.stages import vocabulary as vocabularies
-from detector.stages.alerts import rfc3339
-from training.calibrate_streams import Stream
+from detector.stages.header import header as headers
+from detector.stages.judge.alerts import rfc3339
+from detector.stages.parse import vocabulary as vocabularies
+from training.calibrate.streams import Stream
 from training.corpus import Corpus, Told, gather, learn
 from training.longlived import train_streams
 from training.made import Made, Order
-from training.report import render
-from training.saved import save_model
+from training.model.saved import save_model
+from training.report.report import render
+from training.report.told import report_data
 from training.sessions import LEAST_SESSIONS, Stage, Trained, sample, train_sessions
 from training.spool import cut_lives, largest_gaps
-from training.told import report_data
 
 BESIDE_EVENTS = 20_000  # from here on processes of their own are worth their start
 LEAST_EVENTS = 500  # of long-lived sources

@@ -11,13 +11,20 @@ import numpy.typing as npt
 
 from detector.bundle import Calibration, EndingModel, SessionCalibration, StepModel, Tail
 from detector.records import UNKNOWN
-from detector.stages.ending import total
+from detector.stages.score.ending import total
 from training.beside import beside
-from training.calibrate import EndingParts, Measured, Tokens, calibrate_sessions, fit_tail, measure_sessions
-from training.fit import FitResult
+from training.calibrate.calibrate import (
+    EndingParts,
+    Measured,
+    Tokens,
+    calibrate_sessions,
+    fit_tail,
+    measure_sessions,
+)
 from training.fold import Fold, train_fold
-from training.run import Report
-from training.settings import FitSettings
+from training.model.fit import FitResult
+from training.model.run import Report
+from training.model.settings import FitSettings
 
 FOLDS = 4
 LEAST_SESSIONS = 50

@@ -39,7 +39,7 @@ def parse(
 
 def parsed_rows(lines: Iterable[Any], tokens: Iterable[int], explain: Any) -> Iterable[dict[str, Any]]:
     """The printed form of parsed lines; a continuation belongs to the line before it."""
-    from detector.stages.alerts import rfc3339  # noqa: PLC0415
+    from detector.stages.judge.alerts import rfc3339  # noqa: PLC0415
 
     for line, token in zip(lines, tokens, strict=True):
         if line.continuation:

@@ -13,7 +13,7 @@ import msgspec
 
 from detector.errors import BadSetup
 from detector.records import UNKNOWN, ClosedSource, ScoredEvent
-from detector.stages.alerts import rfc3339
+from detector.stages.judge.alerts import rfc3339
 
 if sys.version_info >= (3, 14):
     from compression import zstd

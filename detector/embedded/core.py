@@ -10,11 +10,12 @@ from detector.embedded.reader import Bounds, Reader
 from detector.errors import BadSetup
 from detector.inputs.paths import changed_us
 from detector.records import END, UNKNOWN
-from detector.stages import header, vocabulary
-from detector.stages.alerts import Naming
-from detector.stages.budget import event_threshold, score_threshold
-from detector.stages.parse import Parser
-from detector.stages.policy import Explain, Policy
+from detector.stages.header import header
+from detector.stages.judge.alerts import Naming
+from detector.stages.judge.budget import event_threshold, score_threshold
+from detector.stages.judge.policy import Explain, Policy
+from detector.stages.parse import vocabulary
+from detector.stages.parse.parse import Parser
 
 SECOND_US = 1_000_000
 STREAM_IDLE_S = 7 * 86_400.0  # a long-lived source that is quiet for so long is forgotten

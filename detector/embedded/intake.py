@@ -7,7 +7,7 @@ from detector.inputs.merge import merge
 from detector.inputs.paths import STDIN
 from detector.pipeline import Batch
 from detector.records import UNKNOWN, Line, Record, Reject
-from detector.stages.parse import Parser
+from detector.stages.parse.parse import Parser
 
 
 class Intake:

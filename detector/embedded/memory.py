@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterable
 
-from detector.stages.state import SourceState
+from detector.stages.judge.state import SourceState
 
 
 class MemoryStates:

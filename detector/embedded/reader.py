@@ -8,12 +8,12 @@ import msgspec
 
 from detector.bundle import InputSettings
 from detector.records import Line, Record, Reject
-from detector.stages import decode_memory
-from detector.stages.decode import Decoder
-from detector.stages.decode_memory import DecodeMemory
-from detector.stages.decode_settings import DecodeSettings
-from detector.stages.header import Headers
-from detector.stages.rows import lines_of_rows
+from detector.stages.decode import memory as decode_memory
+from detector.stages.decode.decode import Decoder
+from detector.stages.decode.memory import DecodeMemory
+from detector.stages.decode.rows import lines_of_rows
+from detector.stages.decode.settings import DecodeSettings
+from detector.stages.header.header import Headers
 
 Timed = tuple[Line, int]  # a line, and its origin's clock after it; 0 before the first time
 

@@ -9,7 +9,7 @@ from detector.embedded.intake import Intake
 from detector.embedded.memory import MemoryStates
 from detector.pipeline import Advance, Batch, advance, sources_of
 from detector.records import Record, Reject
-from detector.stages.budget import PER_SESSIONS
+from detector.stages.judge.budget import PER_SESSIONS
 
 MAX_LINES = 8192
 DAY_US = 86_400_000_000

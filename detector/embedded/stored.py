@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Protocol
 
-from detector.stages.state import SourceState, decode, encode
+from detector.stages.judge.state import SourceState, decode, encode
 
 
 class States(Protocol):

@@ -10,7 +10,7 @@ from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
 from training.cli.extra import need_training_extra
 
 if TYPE_CHECKING:
-    from training.evaluate import Result
+    from training.evaluate.evaluate import Result
 
 
 def evaluate(
@@ -54,7 +54,7 @@ def evaluate(
 
     from detector.cli.start import core_of, read_settings  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
-    from training.compare import compare  # noqa: PLC0415
+    from training.evaluate.compare import compare  # noqa: PLC0415
 
     core = core_of(read_settings(config), bundle, options, list(files), budget=budget)
     trained = find(list(train)) if train else []

@@ -19,7 +19,7 @@ def export(directory: Path | None = None, /, *, bundle: BundleDir = None) -> Non
     if path is None or (directory is not None and bundle is not None):
         raise BadSetup("name one bundle: tailrace-train export DIR, or --bundle DIR")
     need_training_extra()
-    from training.exporting import MOST_BITS, export_again  # noqa: PLC0415  # heavy, and --help need not wait
+    from training.export.exporting import MOST_BITS, export_again  # noqa: PLC0415  # heavy, and --help need not wait
 
     done = export_again(path)
     what = (

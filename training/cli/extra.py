@@ -11,7 +11,9 @@ def need_training_extra() -> None:
     Raises:
         BadSetup: one is missing; the message names the extra.
     """
-    missing = [name for name in ("torch", "onnx", "drain3", "matplotlib", "jinja2") if find_spec(name) is None]
+    missing = [
+        name for name in ("torch", "onnx", "drain3", "matplotlib", "jinja2") if find_spec(name) is None
+    ]
     if missing:
         raise BadSetup(
             f"{', '.join(missing)} missing: training needs the extra, pip install 'tailrace[train]'"

@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 
 from detector.cli.options import ConfigFile, InputOptions, Inputs
 from training.cli.extra import need_training_extra
-from training.settings import FitSettings
+from training.model.settings import FitSettings
 
 if TYPE_CHECKING:
     from training.made import Made
@@ -100,8 +100,8 @@ def fit(
 
 
 def _say(made: "Made") -> None:
-    from detector.stages.budget import score_threshold  # noqa: PLC0415
-    from training.told import budget_point, warnings  # noqa: PLC0415
+    from detector.stages.judge.budget import score_threshold  # noqa: PLC0415
+    from training.report.told import budget_point, warnings  # noqa: PLC0415
 
     calibration, corpus = made.trained.calibration, made.corpus
     unit = "per 10,000 sessions" if calibration.session is not None else "a day"

@@ -26,7 +26,7 @@ def parse(
     from detector.embedded.reader import Bounds, Reader  # noqa: PLC0415
     from detector.inputs.paths import changed_us, find  # noqa: PLC0415
     from detector.inputs.read import read  # noqa: PLC0415
-    from detector.stages.parse import Parser  # noqa: PLC0415
+    from detector.stages.parse.parse import Parser  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
     from training.corpus import learn  # noqa: PLC0415
 

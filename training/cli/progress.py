@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from training.settings import Progress as FitProgress
+from training.model.settings import Progress as FitProgress
 
 LINE_EVERY_S = 5.0  # where standard error is no terminal
 MEGABYTE = 1e6

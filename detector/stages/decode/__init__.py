@@ -1,0 +1,1 @@
+"""Records to lines: envelope, header, time, source, continuation."""

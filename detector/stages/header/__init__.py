@@ -1,0 +1,1 @@
+"""Learnt headers and time stamps: what a plain line begins with."""

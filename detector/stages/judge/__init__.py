@@ -1,0 +1,1 @@
+"""What is worth an alert, and the life of an alert."""

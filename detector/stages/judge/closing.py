@@ -1,0 +1,108 @@
+"""The ending of a life: a session is judged as a whole, a long-lived source is let go. Pure."""
+
+from detector.records import ClosedSource
+from detector.stages.judge import alerts, evidence
+from detector.stages.judge.judge import ENDED_EARLY, SEQUENCE, SILENCE, Outcome, silence_deadline
+from detector.stages.judge.policy import Explain, Policy, Stretch
+from detector.stages.judge.state import SourceState
+
+
+def close_session(stretch: Stretch, score: float, policy: Policy, explain: Explain, outcome: Outcome) -> None:
+    """Judge a session at its ending; its score is the sum of its tail-calibrated terms."""
+    state, end_bits = stretch.state, _end_bits(stretch)
+    anomalous = score >= policy.threshold
+    if anomalous:
+        _say_anomalous(stretch, score, end_bits, policy, explain, outcome)
+    _leave_tombstone(state)
+    outcome.closed.append(_closed(stretch, score, policy, end_bits, anomalous=anomalous))
+
+
+def close_stream(stretch: Stretch, ended_us: int | None, policy: Policy, outcome: Outcome) -> None:
+    """Let a long-lived source go: its alerts are over, and its largest leaky sum is its score."""
+    state = stretch.state
+    outcome.revisions.extend(alerts.resolve(alert, ended_us) for alert in state.alerts)
+    state.alerts = []
+    anomalous = state.score_max >= policy.threshold
+    outcome.closed.append(_closed(stretch, state.score_max, policy, None, anomalous=anomalous))
+
+
+def resolve_all(state: SourceState, resolved_us: int | None, outcome: Outcome) -> None:
+    """Resolve what is still firing at the end of a replay."""
+    outcome.revisions.extend(alerts.resolve(alert, resolved_us) for alert in state.alerts)
+    state.alerts = []
+
+
+def due_us(state: SourceState, policy: Policy) -> int | None:
+    """The shard's clock from which time alone changes something about this source; None for never."""
+    deadlines = [
+        alert.flagged_us + policy.resolve_us
+        for alert in state.alerts
+        if alert.flagged_us is not None and alert.rule != SILENCE
+    ]
+    if state.last_us is not None and policy.idle_us is not None and not state.ended:
+        deadlines.append(state.last_us + policy.idle_us)
+    silence = None if policy.session or state.silent or state.ended else silence_deadline(state, policy)
+    if silence is not None:
+        deadlines.append(silence)
+    return min(deadlines) + policy.lateness_us if deadlines else None
+
+
+def _end_bits(stretch: Stretch) -> float:
+    return float(stretch.score.surprise[-1]) if stretch.score is not None else 0.0
+
+
+def _say_anomalous(
+    stretch: Stretch, score: float, end_bits: float, policy: Policy, explain: Explain, outcome: Outcome
+) -> None:
+    state, worst = stretch.state, stretch.state.worst
+    alert = alerts.find_alert(state, SEQUENCE, "")
+    if alert is not None:
+        revision = alerts.flag(alert, state.number, state.last_us, score)
+        outcome.revisions.extend([revision] if revision is not None else [])
+        return
+    if worst is not None and worst.surprise > end_bits:
+        opening = evidence.worst_opening(worst, score, policy.threshold, explain, SEQUENCE)
+    else:
+        ending = len(stretch.score.surprise) - 1 if stretch.score is not None else 0
+        likely = stretch.expected(ending) if stretch.expected is not None else []
+        rule = ENDED_EARLY if end_bits > state.surprise_max else SEQUENCE
+        opening = evidence.last_opening(
+            stretch,
+            explain,
+            rule,
+            score=score,
+            threshold=policy.threshold,
+            surprise=end_bits,
+            likely=likely,
+        )
+    outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
+    # An alert said at the ending counts from there, whichever line is its evidence.
+    state.alerts[-1].flagged_us = state.last_us
+
+
+def _leave_tombstone(state: SourceState) -> None:
+    """Keep of an ended session only what its alerts still need."""
+    state.ended = True
+    state.hidden, state.counts = b"", b""
+    state.ring, state.patterns, state.worst = [], [], None
+    for alert in state.alerts:
+        alert.after_wanted = 0
+
+
+def _closed(
+    stretch: Stretch, score: float, policy: Policy, end_bits: float | None, *, anomalous: bool
+) -> ClosedSource:
+    state = stretch.state
+    return ClosedSource(
+        source=stretch.source,
+        first_us=state.first_us,
+        last_us=state.last_us,
+        events=state.number,
+        unknown=state.unknown,
+        max_surprise_bits=state.surprise_max,
+        end_surprise_bits=end_bits,
+        score=score,
+        threshold=policy.threshold,
+        anomalous=anomalous,
+        alert_ids=state.alert_ids,
+    )

@@ -1,0 +1,257 @@
+"""Turn surprise into alerts: one source's lines in order, one stretch at a time. Pure.
+
+Every decision depends on the source's own lines and on the shard's clock as it stood at each
+line, never on where a batch was cut.
+"""
+
+import msgspec
+
+from detector.records import UNKNOWN, ClosedSource, Line, Revision, ScoredEvent
+from detector.stages.judge import alerts, evidence
+from detector.stages.judge.policy import Event, Explain, Policy, Stretch
+from detector.stages.judge.state import MAX_ALERTS, MAX_PATTERNS, RING, OpenAlert, SourceState
+from detector.stages.judge.stream import WARM_EVENTS, novelty, pattern_hash, stream_score
+
+SEQUENCE, NEW_TEMPLATE, ENDED_EARLY, SILENCE = "sequence", "new-template", "ended-early", "silence"
+
+ARMED_EVENTS = 200  # before a gap can be silence
+QUIET_EVENTS = 2000  # without a flag, before an alert of a long-lived source resolves
+
+
+class Outcome(msgspec.Struct):
+    """What judging has to say."""
+
+    revisions: list[Revision]
+    closed: list[ClosedSource]
+    events: list[ScoredEvent]
+
+
+def judge(stretch: Stretch, policy: Policy, explain: Explain, outcome: Outcome) -> None:
+    """Take a stretch's lines into its state and say what they call for."""
+    if policy.session and _nothing_to_say(stretch, policy):
+        _take_quietly(stretch)
+        return
+    state, index = stretch.state, 0
+    for line, token, clock in zip(stretch.lines, stretch.tokens, stretch.clocks, strict=True):
+        if line.continuation:
+            _collect(state, line, outcome, None)
+        else:
+            pass_time(stretch, line.time_us, clock, policy, explain, outcome)
+            _judge_event(stretch, line, token, index, policy, explain, outcome)
+            index += 1
+        alerts.append_to_ring(state.ring, line, RING)
+
+
+def _nothing_to_say(stretch: Stretch, policy: Policy) -> bool:
+    """Whether no event of a session's stretch can open, feed or extend anything."""
+    if policy.want_scores or stretch.state.alerts or stretch.score is None or UNKNOWN in stretch.tokens:
+        return False
+    if any(line.continuation for line in stretch.lines):
+        return False
+    return stretch.score.largest <= policy.calibration.worst_bits
+
+
+def _take_quietly(stretch: Stretch) -> None:
+    state, lines, score = stretch.state, stretch.lines, stretch.score
+    if not lines or score is None:
+        return
+    times = [line.time_us for line in lines if line.time_us is not None]
+    if times:
+        state.first_us = times[0] if state.first_us is None else state.first_us
+        state.last_us = max(times) if state.last_us is None else max(state.last_us, *times)
+    state.number += len(lines)
+    state.surprise_max = max(state.surprise_max, score.largest)
+    last = lines[-1]
+    state.last_position, state.last_level, state.last_token = last.position, last.level, stretch.tokens[-1]
+    state.ring = (state.ring + [(line.position, line.text) for line in lines[-RING:]])[-RING:]
+
+
+def _take_event(state: SourceState, line: Line, token: int) -> None:
+    state.number += 1
+    if line.time_us is not None:
+        if state.first_us is None:
+            state.first_us = line.time_us
+        if state.last_us is None or line.time_us > state.last_us:
+            state.last_us = line.time_us
+    state.last_position, state.last_level, state.last_token = line.position, line.level, token
+    state.unknown += token == UNKNOWN
+
+
+def _judge_event(
+    stretch: Stretch,
+    line: Line,
+    token: int,
+    index: int,
+    policy: Policy,
+    explain: Explain,
+    outcome: Outcome,
+) -> None:
+    state = stretch.state
+    _take_event(state, line, token)
+    surprise = float(stretch.score.surprise[index]) if stretch.score is not None else 0.0
+    pattern = explain.pattern(line.message) if token == UNKNOWN else ""
+    event = Event(line=line, token=token, index=index, surprise=surprise, pattern=pattern)
+    flagged = _flag_in_session(event, policy) if policy.session else _flag_in_stream(state, event, policy)
+    scored, opened = (event.score, event.threshold), None
+    if pattern and policy.calibration.new_template_alerts:
+        opened = _new_template(stretch, event, policy, explain, outcome)
+    event.score, event.threshold = scored
+    if opened is None and flagged:
+        opened = _sequence(stretch, event, policy, explain, outcome)
+    if policy.session and surprise > max(state.surprise_max, policy.calibration.worst_bits):
+        state.worst = evidence.remember_worst(stretch, event)
+    state.surprise_max = max(state.surprise_max, surprise)
+    _collect(state, line, outcome, opened)
+    if policy.want_scores:
+        outcome.events.append(_scored(stretch, event, opened, policy))
+
+
+def _flag_in_session(event: Event, policy: Policy) -> bool:
+    session = policy.calibration.session
+    event.score = session.event.z(event.surprise) if session is not None else 0.0
+    event.threshold = policy.event_threshold
+    return event.score >= event.threshold
+
+
+def _flag_in_stream(state: SourceState, event: Event, policy: Policy) -> bool:
+    event.score = stream_score(state, event.token, event.surprise, event.pattern, policy)
+    event.threshold = policy.threshold
+    if state.number <= WARM_EVENTS:
+        return False
+    state.score_max = max(state.score_max, event.score)
+    # Inside an episode the sum only fades: one odd event must not be flagged again by its echo.
+    fresh = state.rarity is not None and state.rarity.sum_number == state.number
+    return fresh and event.score >= event.threshold
+
+
+def _sequence(
+    stretch: Stretch, event: Event, policy: Policy, explain: Explain, outcome: Outcome
+) -> OpenAlert | None:
+    state = stretch.state
+    alert = alerts.find_alert(state, SEQUENCE, "")
+    if alert is None:
+        if len(state.alerts) >= MAX_ALERTS:
+            return None
+        opening = evidence.event_opening(stretch, event, explain, SEQUENCE)
+        outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
+        return state.alerts[-1]
+    _add(outcome, alerts.flag(alert, state.number, event.line.time_us, event.score))
+    return alert
+
+
+def _new_template(
+    stretch: Stretch, event: Event, policy: Policy, explain: Explain, outcome: Outcome
+) -> OpenAlert | None:
+    """Once per pattern of a source; its memory of patterns is bounded."""
+    state, key = stretch.state, pattern_hash(event.pattern)
+    event.score, event.threshold = novelty(state, policy)
+    if key in state.patterns:
+        alert = alerts.find_alert(state, NEW_TEMPLATE, event.pattern)
+        if alert is not None:
+            _add(outcome, alerts.flag(alert, state.number, event.line.time_us, event.score))
+        return alert
+    if len(state.alerts) >= MAX_ALERTS:
+        return None
+    state.patterns = [*state.patterns, key][-MAX_PATTERNS:]
+    opening = evidence.event_opening(stretch, event, explain, NEW_TEMPLATE, event.pattern)
+    outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
+    return state.alerts[-1]
+
+
+def _collect(state: SourceState, line: Line, outcome: Outcome, opened: OpenAlert | None) -> None:
+    """Give the line to every alert that waits for lines, but for the one that it just opened."""
+    for alert in state.alerts:
+        if alert is not opened or alert.flags > 1:
+            _add(outcome, alerts.add_after(alert, line))
+
+
+def _add(outcome: Outcome, revision: Revision | None) -> None:
+    if revision is not None:
+        outcome.revisions.append(revision)
+
+
+def _scored(stretch: Stretch, event: Event, opened: OpenAlert | None, policy: Policy) -> ScoredEvent:
+    return ScoredEvent(
+        source=stretch.source,
+        position=event.line.position,
+        time_us=event.line.time_us,
+        token=event.token,
+        warm=policy.session or stretch.state.number > WARM_EVENTS,
+        surprise_bits=event.surprise,
+        score=event.score,
+        threshold=event.threshold,
+        alert_id="" if opened is None else opened.alert_id,
+    )
+
+
+def pass_time(
+    stretch: Stretch, time_us: int | None, clock: int, policy: Policy, explain: Explain, outcome: Outcome
+) -> None:
+    """Say what became true between the source's last event and now: silence, and alerts that are over.
+
+    Now is the next event (`time_us`), or the shard's clock where it is further than the lateness allows.
+    """
+    state = stretch.state
+    now = clock - policy.lateness_us if time_us is None else max(time_us, clock - policy.lateness_us)
+    if state.alerts:
+        _resolve_quiet(state, now, policy, outcome)
+    stream = policy.calibration.stream
+    if stream is None or state.last_us is None or state.ended:
+        return
+    deadline = silence_deadline(state, policy)
+    if deadline is not None and now > deadline and not state.silent:
+        state.silent = True
+        opening = evidence.last_opening(
+            stretch,
+            explain,
+            SILENCE,
+            score=stream.silence_factor,
+            threshold=stream.silence_factor,
+            surprise=None,
+            likely=[],
+        )
+        outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
+    if time_us is not None:
+        _end_gap(state, time_us, outcome)
+
+
+def _end_gap(state: SourceState, time_us: int, outcome: Outcome) -> None:
+    gap = time_us - (state.last_us or 0)
+    if state.silent:
+        state.silent = False
+        # A reported outage is not the source's new habit, but a source that slows down is.
+        gap = min(gap, 2 * state.gap_max_us)
+        silence = alerts.find_alert(state, SILENCE, "")
+        if silence is not None:
+            state.alerts.remove(silence)
+            outcome.revisions.append(alerts.resolve(silence, time_us))
+    state.gap_max_us = max(state.gap_max_us, gap)
+
+
+def silence_deadline(state: SourceState, policy: Policy) -> int | None:
+    """When a source that stays quiet has been quiet for too long."""
+    stream = policy.calibration.stream
+    if stream is None or stream.silence_factor <= 0 or state.last_us is None or state.number < ARMED_EVENTS:
+        return None
+    return state.last_us + int(stream.silence_factor * max(state.gap_max_us, stream.silence_gap_us))
+
+
+def _resolve_quiet(state: SourceState, now: int, policy: Policy, outcome: Outcome) -> None:
+    for alert in list(state.alerts):
+        over, at = _is_over(state, alert, now, policy)
+        if over:
+            state.alerts.remove(alert)
+            outcome.revisions.append(alerts.resolve(alert, at))
+
+
+def _is_over(state: SourceState, alert: OpenAlert, now: int, policy: Policy) -> tuple[bool, int | None]:
+    """Whether an alert is over by now, and since when; a silence is over with the next line alone."""
+    if alert.rule == SILENCE:
+        return False, None
+    quiet = not policy.session and state.number - alert.flagged_number >= QUIET_EVENTS
+    if alert.flagged_us is None:
+        return quiet, None
+    if now > alert.flagged_us + policy.resolve_us:
+        return True, alert.flagged_us + policy.resolve_us
+    quiet = quiet and (state.last_us or 0) > alert.flagged_us + policy.quiet_us
+    return quiet, state.last_us

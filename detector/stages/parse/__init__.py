@@ -1,0 +1,1 @@
+"""Messages to tokens of the frozen vocabulary."""

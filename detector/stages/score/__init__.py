@@ -1,0 +1,1 @@
+"""Surprise of events, and the measures of closed sessions."""

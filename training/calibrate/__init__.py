@@ -1,0 +1,1 @@
+"""From scores of held-out normal data to tail probabilities."""

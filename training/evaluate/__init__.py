@@ -1,0 +1,1 @@
+"""Metrics against labels, beside simple detectors."""

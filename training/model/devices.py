@@ -1,0 +1,29 @@
+"""Where torch runs, and that it gives the same bits again. Changes torch's own settings for a while."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from detector.errors import BadSetup
+from training.model.settings import Device
+
+
+@contextmanager
+def reproducible(device: Device, threads: int) -> Iterator[torch.device]:
+    """Name the device to use, and while on a CPU let torch run only what gives the same bits again."""
+    chosen, before = _device(device), torch.get_num_threads()
+    strict = torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(strict or chosen.type == "cpu")
+    try:
+        yield chosen
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict)
+
+
+def _device(name: Device) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BadSetup("--device cuda: no GPU that torch can use; say --device cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

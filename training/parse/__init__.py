@@ -1,0 +1,1 @@
+"""Learn headers and mine templates."""

@@ -1,0 +1,1 @@
+"""The training report and the closing words of a fit."""

@@ -1,0 +1,157 @@
+"""What the report and the closing words say of a fit. Reads the most surprising lines again."""
+
+import heapq
+import math
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+
+from detector.bundle import Calibration, StepModel
+from detector.records import FIRST_TEMPLATE
+from detector.stages.header import header as headers
+from detector.stages.judge.alerts import rfc3339
+from detector.stages.judge.budget import DAY_EVENTS, PER_SESSIONS, RESOLVED_LEAST, score_threshold
+from detector.stages.score.score import score_rows
+from detector.stages.surprise import Row
+from training.evaluate.metrics import wilson
+from training.made import Made
+from training.model.run import GRADIENT_NORM
+from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
+
+BUDGETS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+SURPRISING = 20  # lines shown
+DAYS_ENOUGH = 3  # allowed alerts in the data, from which on their rate can be told
+LOOKED_AT = 200_000  # events among which they are sought
+
+
+def report_data(made: Made, now: datetime) -> ReportData:
+    """Everything that the report shows of a fit."""
+    corpus, calibration = made.corpus, made.trained.calibration
+    session = calibration.session is not None
+    return ReportData(
+        bundle=f"{made.order.out.name} ({made.bundle_id})",
+        created_at=now.isoformat(timespec="seconds"),
+        lines=corpus.lines,
+        events=corpus.events,
+        sources=corpus.sources_seen,
+        span=f"{rfc3339(corpus.first_us) or 'no times'} to {rfc3339(corpus.last_us) or 'no times'}",
+        header=_header(made),
+        split=_split(made),
+        settings=_settings(made),
+        epochs=[
+            Epoch(e.train_bits, e.validation_bits, e.gradient_mean, e.gradient_max)
+            for e in made.trained.final.history
+        ],
+        gradient_clip=GRADIENT_NORM,
+        scores=made.trained.held_out,
+        threshold=score_threshold(calibration, calibration.budget),
+        budget=calibration.budget,
+        per="per 10,000 sessions" if session else "a day",
+        budgets=[budget_point(made, budget) for budget in BUDGETS],
+        surprising=_surprising(made),
+        templates=_templates(made),
+        warnings=list(warnings(made)),
+    )
+
+
+def budget_point(made: Made, budget: float) -> BudgetPoint:
+    """What a budget leads to on the held-out data, with a 95 % interval."""
+    calibration, scores = made.trained.calibration, made.trained.held_out
+    threshold = score_threshold(calibration, budget)
+    above = sum(score >= threshold for score in scores)
+    low, high = wilson(above, max(len(scores), 1))
+    unit = _units(calibration, len(scores))
+    return BudgetPoint(budget, threshold, above / max(len(scores), 1) * unit, low * unit, high * unit)
+
+
+def _units(calibration: Calibration, scores: int) -> float:
+    """How many scores there are to a day, or to 10,000 sessions."""
+    if calibration.session is not None:
+        return PER_SESSIONS
+    stream = calibration.stream
+    days = calibration.days or (stream.events / DAY_EVENTS if stream is not None else 0.0)
+    return scores / days if days else math.nan
+
+
+def warnings(made: Made) -> Iterator[str]:
+    """What the user has to know, in plain sentences."""
+    calibration, corpus = made.trained.calibration, made.corpus
+    budget = calibration.budget
+    if made.trained.final.outcome == "diverged":
+        yield "Training diverged; the weights of its best epoch were kept. Try a smaller --hidden."
+    if calibration.session is not None:
+        allowed = budget / PER_SESSIONS * calibration.session.sessions
+        if allowed < RESOLVED_LEAST:
+            yield (
+                f"The data is too little for a budget of {budget:g} per 10,000 sessions: it allows "
+                f"{allowed:.2g} of {calibration.session.sessions} sessions. The threshold is extrapolated."
+            )
+    elif not calibration.days:
+        yield f"The lines have no times: {DAY_EVENTS:,} events count as a day."
+    elif calibration.days * budget < DAYS_ENOUGH:
+        yield (
+            f"The data is too little for a budget of {budget:g} a day: the data spans "
+            f"{24 * calibration.days:.3g} hours. The threshold is extrapolated."
+        )
+    if not calibration.new_template_alerts:
+        yield (
+            f"New messages are normal here ({calibration.new_templates} templates occur only in the held-out "
+            "part), so one unknown line is no alert of its own; train on more data to change that."
+        )
+    if corpus.rejects:
+        yield f"{corpus.rejects} records could not be read; the first: {corpus.reasons[0]}"
+    if corpus.dropped:
+        yield f"{corpus.dropped} of {corpus.lines} lines name no session and were left out."
+
+
+def _header(made: Made) -> str:
+    learnt = made.corpus.learnt
+    if made.order.input.sequence_rows or not learnt.headers.headers:
+        return "none: the whole line, or the envelope's message, is parsed"
+    columns = [[str(c["piece"]) for c in one] for one in headers.to_json(learnt.headers)]  # type: ignore[attr-defined]
+    return "; ".join(" ".join(names) for names in columns)
+
+
+def _split(made: Made) -> str:
+    if made.trained.calibration.session is not None:
+        sessions = len(made.trained.held_out)
+        return f"{sessions} sessions in four folds, each scored by a model that had not seen it"
+    return "two halves by time, each scored by a model of the other; the final model saw both"
+
+
+def _settings(made: Made) -> list[tuple[str, str]]:
+    model = made.order.model
+    names = ("cell", "hidden", "layers", "embedding", "window", "epochs", "seed")
+    return [(name, str(getattr(model, name))) for name in names]
+
+
+def _surprising(made: Made) -> list[SurprisingLine]:
+    """The least expected events of what was trained on."""
+    step = StepModel(made.trained.step)
+    grouped = made.corpus.grouped
+    best: list[tuple[float, int]] = []
+    seen = 0
+    for start, stop in made.sequences:
+        if seen > LOOKED_AT:
+            break
+        tokens = grouped.events["token"][start : min(stop, start + LOOKED_AT)].tolist()
+        seen += len(tokens)
+        row = Row(tokens, np.zeros(step.hidden_size, np.float32), 0)
+        [score] = score_rows(step, [row], made.trained.calibration.hold_bits)
+        top = np.argsort(-score.surprise)[:SURPRISING]
+        best = heapq.nlargest(SURPRISING, [*best, *((float(score.surprise[i]), start + int(i)) for i in top)])
+    return [_line(made, index, bits) for bits, index in best]
+
+
+def _line(made: Made, index: int, bits: float) -> SurprisingLine:
+    position, text = made.corpus.text_of(index)
+    return SurprisingLine(
+        bits, made.corpus.sources[int(made.corpus.grouped.events["source"][index])], position, text
+    )
+
+
+def _templates(made: Made) -> list[TemplateCount]:
+    vocabulary = made.corpus.learnt.vocabulary
+    rows = zip(vocabulary.templates, made.corpus.counts[FIRST_TEMPLATE:].tolist(), strict=True)
+    return [TemplateCount(template.id, template.text, count) for template, count in rows]
