@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
-from detector.errors import BadSetup, Fenced, Unreadable
+from detector.errors import BadSetup, Fenced, Unavailable, Unreadable
 from detector.records import Reject, Revision
 from detector.store.outbox import Enrolment
 from detector.store.sqlite import KEPT_REJECTS, Commit, Fence, Store
@@ -131,6 +131,23 @@ def test_a_failure_in_the_middle_of_a_commit_leaves_nothing(backend: Backend, pa
         assert fence.number == 2
     changed = backend.seen()
     assert all(changed[name] != before[name] for name in PARTS)
+
+
+def test_a_full_disk_is_no_bug_and_leaves_nothing(tmp_path: Path) -> None:
+    """The error names the file and has the exit code of something that is not there for now."""
+    backend = Sqlite(tmp_path)
+    with closing(backend.open()) as store:
+        store.commit(commit(0))
+        before = backend.seen()
+        (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+        store._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(
+            Unavailable, match=r"state\.db cannot be written: database or disk is full"
+        ) as full:
+            store.commit(commit(1, states={"web": b"x" * 100_000}))
+        assert full.value.exit_code == 4
+        assert backend.seen() == before
+        store.commit(commit(1))
 
 
 def test_states_are_loaded_by_name(backend: Backend) -> None:

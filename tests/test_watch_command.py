@@ -12,7 +12,6 @@ import pytest
 
 from detector.cli.__main__ import app
 from detector.cli.run import run
-from detector.store.sqlite import Store
 from tests.receiver import Script, serving
 from tests.small_bundle import small_bundle
 from tests.test_watch_kill import assert_told_all, revisions_of
@@ -214,8 +213,10 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"log": "nope.log"}, 3, "no such file or folder"),
     ({"log": "nope-*.log"}, 3, "waited for"),
     ({"bundle": "logs"}, 2, "is no bundle"),
-    ({"state": "logs/state.db", "log": "logs"}, 2, "lies in the watched folder"),
-    ({"state": "logs/app.log"}, 3, "cannot be opened as a state file"),
+    ({"state": "logs/state.db", "log": "logs"}, 2, "is among its inputs"),
+    ({"state": "logs/state.db", "log": "logs/*"}, 2, "is among its inputs"),
+    ({"state": "logs/app.log"}, 2, "is among its inputs"),
+    ({"state": "bundle/model.onnx"}, 3, "cannot be opened as a state file"),
 ]
 
 
@@ -228,7 +229,6 @@ def test_what_cannot_work_is_said_at_once(
         setattr(folder, name, folder.path / value)
     assert run(app, [*folder.words(), "--once"]) == code
     assert sentence in said(capfd)
-    Store(folder.path / "free.db").close()
 
 
 def test_inputs_and_state_may_stand_in_the_configuration(

@@ -1,6 +1,7 @@
 """What `tailrace watch` does. Reads files, writes the state file, sends alerts, takes signals."""
 
 import gc
+import os
 import random
 import sys
 import time
@@ -20,9 +21,9 @@ from detector.embedded.watch import Bounds, Watch, follow, stored_fence
 from detector.errors import BadSetup, Unreadable
 from detector.inputs.batch import Batch
 from detector.inputs.follow import Follower
-from detector.inputs.paths import STDIN
+from detector.inputs.paths import STDIN, covers
 from detector.notify.deliver import Deliverer
-from detector.notify.receivers import JsonLinesReceiver, Receiver, target
+from detector.notify.receivers import STDOUT, JsonLinesReceiver, Receiver, target
 from detector.store.deliveries import open_deliveries
 from detector.store.outbox import Enrolment
 from detector.store.sqlite import Store
@@ -134,11 +135,11 @@ def _keep_apart(order: Order) -> None:
     """Refuse to watch what this process writes itself: it would never come to an end.
 
     Raises:
-        BadSetup: the state file or a receiver's file lies in a watched folder.
+        BadSetup: an input names the state file or a receiver's file.
     """
-    files = [order.state, *(Path(r.path) for r in order.receivers if isinstance(r, JsonLinesReceiver))]
-    for folder in [Path(name).resolve() for name in order.inputs if name != STDIN and Path(name).is_dir()]:
-        for file in files:
-            inside = file.resolve().is_relative_to(folder) and file.resolve().relative_to(folder)
-            if inside and not any(part.startswith(".") for part in inside.parts):
-                raise BadSetup(f"{file} lies in the watched folder {folder}; put it elsewhere")
+    jsonl = [r.path for r in order.receivers if isinstance(r, JsonLinesReceiver) and r.path != STDOUT]
+    inputs = [os.path.abspath(name) for name in order.inputs if name != STDIN]  # noqa: PTH100  (keeps links)
+    for file in (str(order.state), *jsonl):
+        hidden = os.path.basename(file).startswith(".")  # noqa: PTH119  (is not read in a folder)
+        if not hidden and covers(inputs, os.path.abspath(file)):  # noqa: PTH100
+            raise BadSetup(f"{file} is written by this command and is among its inputs; put it elsewhere")

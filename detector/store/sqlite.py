@@ -9,7 +9,7 @@ from typing import IO
 
 import msgspec
 
-from detector.errors import BadSetup, Fenced, Unreadable
+from detector.errors import BadSetup, Fenced, Unavailable, Unreadable
 from detector.records import Reject, Revision
 from detector.store import outbox
 
@@ -65,6 +65,7 @@ class Store:
             Unreadable: it cannot be opened.
             BadSetup: it was written by another version, or by another program.
         """
+        self._path = path
         self._lock = _lock(path)
         try:
             self._connection = _open(path)
@@ -120,13 +121,19 @@ class Store:
 
         Raises:
             Fenced: the shard has moved since the batch was computed.
+            Unavailable: the disk is full or broken; nothing was written.
         """
-        with self._connection as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            self._move_fence(commit)
-            self._write_states(commit)
-            outbox.append(connection, commit.revisions)
-            self._write_rejects(commit.rejects)
+        try:
+            with self._connection as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                self._move_fence(commit)
+                self._write_states(commit)
+                outbox.append(connection, commit.revisions)
+                self._write_rejects(commit.rejects)
+        except sqlite3.OperationalError as error:
+            raise Unavailable(
+                f"{self._path} cannot be written: {error}; see to its disk, then start again"
+            ) from error
 
     def _move_fence(self, commit: Commit) -> None:
         stored = self.fence(commit.shard)
