@@ -1,8 +1,11 @@
 """Where the time of a watch goes: the same loop in this process, with clocks around its stages.
 
 The clocks cost time of their own, so these are shares, not speeds.
+`python -m benchmarks.watch_shares TEXT BUNDLE STATE` prints them as JSON.
 """
 
+import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -67,3 +70,7 @@ def _timed(spent: dict[str, float], name: str, owner: Any, attribute: str) -> It
         yield
     finally:
         setattr(owner, attribute, function)
+
+
+if __name__ == "__main__":
+    print(json.dumps(shares(*map(Path, sys.argv[1:]))))

@@ -90,6 +90,7 @@ def test_alerts_are_read_back_with_the_command_that_replays_them(
     assert alert["replay"] in capfd.readouterr().out
     program, *words = alert["replay"].split()
     assert program == "tailrace"
+    assert words[-2:] == ["--budget", "200.0"]
     assert run(app, [*words, "--format", "json", "--keep-open"]) == 0
     again = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     found = {one["alert_id"]: one for one in again if "alert_id" in one}

@@ -64,7 +64,9 @@ def build(
     return Core(
         bundle=bundle,
         input=settings,
-        policy=_policy(bundle, settings, rules, _replay_command(path, overrides, inputs), want_scores),
+        policy=_policy(
+            bundle, settings, rules, _replay_command(path, overrides, inputs, rules.budget), want_scores
+        ),
         explain=explain_by(parser),
         parser=parser,
         reader=Reader(settings, header.from_json(_part(bundle, "headers")), rules.bounds, changed_us),
@@ -121,11 +123,12 @@ def explain_by(parser: Parser) -> Explain:
     return Explain(template=template, parameters=parser.parameters, pattern=parser.pattern)
 
 
-def _replay_command(path: Path, overrides: dict[str, object], inputs: list[str]) -> str:
+def _replay_command(path: Path, overrides: dict[str, object], inputs: list[str], budget: float | None) -> str:
     """The command that shows the same alert again."""
     words = ["tailrace", "replay", *inputs, "--bundle", str(path)]
     for name, value in overrides.items():
         words += _option(_FLAGS.get(name, name), value)
+    words += [] if budget is None else ["--budget", str(budget)]
     return shlex.join(words)
 
 
