@@ -295,7 +295,7 @@ def test_a_handful_of_sessions_is_enough(count: int) -> None:
 
 def test_settings_and_counts_need_no_torch() -> None:
     """A command line can offer the settings, and serving count a session, where torch is not installed."""
-    code = "import sys, training.settings, training.counts; sys.exit('torch' in sys.modules)"
+    code = "import sys, training.model.settings, training.model.counts; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -77,5 +77,5 @@ def _log_to_stderr(settings: Settings) -> None:
             structlog.dev.ConsoleRenderer(colors=False) if text else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

@@ -27,12 +27,14 @@ def event_threshold(budget: float) -> float:
 
 
 def _session_threshold(session: SessionCalibration, budget: float) -> float:
-    """Above it lies the budget's share of the held-out scores; extrapolated where that is too few."""
-    allowed = budget / PER_SESSIONS * session.sessions
-    rank = math.floor(allowed)
-    if rank >= RESOLVED_LEAST and rank < len(session.totals):
-        return (session.totals[rank - 1] + session.totals[rank]) / 2
-    return session.total.value(-math.log10(min(budget / PER_SESSIONS, 1.0)))
+    """Above it lies the budget's share of the held-out scores; extrapolated as well where those are few."""
+    rank = math.floor(budget / PER_SESSIONS * session.sessions)
+    resolved = 0.0
+    if 0 < rank < len(session.totals):
+        resolved = (session.totals[rank - 1] + session.totals[rank]) / 2
+    if rank >= RESOLVED_LEAST and resolved:
+        return resolved
+    return max(resolved, session.total.value(-math.log10(min(budget / PER_SESSIONS, 1.0))))
 
 
 def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> float:
