@@ -149,6 +149,14 @@ def test_fits_side_by_side_give_the_same_bits(tmp_path: Path) -> None:
         assert (taken.step, taken.ending) == (fresh.step, fresh.ending)
 
 
+def test_a_process_that_dies_leaves_the_work_to_whoever_needs_it(tmp_path: Path) -> None:
+    """A job that cannot write its checkpoint ends, nothing waits for it, and the error shows when run here."""
+    job = small_fold(tmp_path / "missing", "a", resume=False)
+    beside({"a": job}, 2, lambda _: lambda _: None)
+    with pytest.raises(FileNotFoundError):
+        job(lambda _: None)
+
+
 def small_fold(folder: Path, name: str, *, resume: bool) -> Callable[[Report], Fold]:
     """A fit of a few short sessions."""
     return partial(

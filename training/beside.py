@@ -1,12 +1,14 @@
 """Run fits in processes side by side. Starts processes; each job keeps its result in a checkpoint."""
 
 import os
+import pickle
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from multiprocessing import get_context
-from queue import Empty
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from training.model.run import Report
@@ -21,29 +23,43 @@ def beside(jobs: Mapping[str, Job], processes: int, stage: Callable[[str], Repor
 
     A job that fails says so nowhere: whoever then needs its result runs it again, and sees the error.
     """
+    waiting, running = dict(jobs), dict[Any, tuple[str, Any]]()
+    with tempfile.TemporaryDirectory(prefix="tailrace-") as folder:
+        try:
+            while waiting or running:
+                while waiting and len(running) < processes:
+                    name = next(iter(waiting))
+                    told, process = _start(waiting.pop(name), Path(folder) / f"{len(waiting)}.job")
+                    running[told] = name, process
+                ready: Any
+                for ready in wait(list(running)):
+                    name, process = running[ready]
+                    try:
+                        stage(name)(ready.recv())
+                    except EOFError:
+                        process.join()
+                        del running[ready]
+        finally:
+            for _, process in running.values():
+                process.terminate()
+                process.join()
+
+
+def _start(job: Job, path: Path) -> tuple[Connection, Any]:
+    """Start a process; the job goes through a file, as a process that dies early leaves a pipe full."""
+    path.write_bytes(pickle.dumps(job))
     context = get_context("spawn")
-    told, waiting = context.Queue(), dict(jobs)
-    running: list[Any] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < processes:
-                name = next(iter(waiting))
-                arguments = (waiting.pop(name), name, told, os.getpid())
-                running.append(context.Process(target=_run, args=arguments, daemon=True))
-                running[-1].start()
-            with suppress(Empty):
-                name, progress = told.get(timeout=0.1)
-                stage(name)(progress)
-            running = [process for process in running if process.is_alive()]
-    finally:
-        for process in running:
-            process.terminate()
-            process.join()
+    told, tells = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(str(path), tells, os.getpid()), daemon=True)
+    process.start()
+    tells.close()  # ours, so that its end is seen when the process is gone
+    return told, process
 
 
-def _run(job: Job, name: str, told: Any, parent: int) -> None:
+def _run(path: str, tells: Connection, parent: int) -> None:
     """The process of one job: it ends with its parent, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    job: Job = pickle.loads(Path(path).read_bytes())  # noqa: S301  (our own, from a private folder)
     said_s = 0.0
 
     def report(progress: Progress) -> None:
@@ -52,6 +68,6 @@ def _run(job: Job, name: str, told: Any, parent: int) -> None:
             os._exit(1)  # killed: nobody waits for us, and a resumed fit writes the same checkpoint
         if time.monotonic() - said_s >= REPORT_EVERY_S:
             said_s = time.monotonic()
-            told.put((name, progress))
+            tells.send(progress)
 
     job(report)
