@@ -150,7 +150,7 @@ def test_fits_side_by_side_give_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_leaves_the_work_to_whoever_needs_it(tmp_path: Path) -> None:
-    """A job that cannot write its checkpoint ends, nothing waits for it, and the error shows when run here."""
+    """A job that cannot write its checkpoint ends, nothing waits for it, its error shows when run here."""
     job = small_fold(tmp_path / "missing", "a", resume=False)
     beside({"a": job}, 2, lambda _: lambda _: None)
     with pytest.raises(FileNotFoundError):
