@@ -1,4 +1,4 @@
-"""HDFS_v1 as raw lines: fit on normal blocks of the first half by time, find the anomalies of the rest.
+"""HDFS_v1 as raw lines: fit on normal blocks of the first half of the log, find the anomalies of the rest.
 
 `python -m benchmarks.hdfs --data FOLDER` reads FOLDER/hdfs/hdfs.log (also .gz or .zst) and
 FOLDER/hdfs/labels.csv, rows of `block,Normal|Anomaly`. The log is public as HDFS_v1 of loghub (Zenodo
@@ -35,7 +35,7 @@ def main() -> None:
     )
     arguments.add_argument("--data", type=Path, required=True, help="folder that holds hdfs")
     arguments.add_argument(
-        "--half", choices=("time", "lines"), default="time", help="what the first half is half of"
+        "--half", choices=("time", "lines"), default="lines", help="what the first half is half of"
     )
     given = arguments.parse_args()
     folder = given.data / "hdfs"
