@@ -6,6 +6,7 @@ Nothing in a bundle is executed: JSON, and two ONNX graphs whose digests are che
 import bisect
 import hashlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.errors import BadSetup
+from detector.records import FIRST_TEMPLATE
 
 SCHEMA_VERSION = 1
 SLOTS = 64  # counted templates of a session; further ones share slots
@@ -212,15 +214,62 @@ def load(path: Path) -> Bundle:
         raise BadSetup(f"{path / 'calibration.json'}: needs exactly one of session and stream")
     if calibration.session is not None and "ending.onnx" not in files:
         raise BadSetup(f"{path}: a bundle for sessions needs ending.onnx; train the bundle again")
+    templates = _read(files["templates.json"], dict[str, Any], path / "templates.json")
+    size = manifest.model.get("vocabulary")
+    if not isinstance(size, int) or size < FIRST_TEMPLATE:
+        raise BadSetup(f"{path / 'manifest.json'}: model.vocabulary is {size!r}; train the bundle again")
+    if faults := list(_faults(calibration, size)):
+        raise BadSetup(f"{path / 'calibration.json'}: {'; '.join(faults)}; train the bundle again")
+    step, ending = _models(path, files, size)
     return Bundle(
         id=bundle_id,
         path=path,
         manifest=manifest,
-        templates=_read(files["templates.json"], dict[str, Any], path / "templates.json"),
+        templates=templates,
         calibration=calibration,
-        step=StepModel(files["model.onnx"]),
-        ending=EndingModel(files["ending.onnx"]) if "ending.onnx" in files else None,
+        step=step,
+        ending=ending,
     )
+
+
+def _models(path: Path, files: dict[str, bytes], size: int) -> tuple[StepModel, EndingModel | None]:
+    """Open the graphs and run each once, so that what does not fit is known before the first line."""
+    name = "model.onnx"
+    try:
+        step, ending = StepModel(files[name]), None
+        lengths, hidden = np.ones(1, np.int32), np.zeros((1, step.hidden_size), np.float32)
+        step.run(np.array([[size - 1]], np.int64), lengths, hidden)
+        if "ending.onnx" in files:
+            name = "ending.onnx"
+            ending = EndingModel(files[name])
+            ending.run(np.zeros((1, SLOTS), np.float32))
+    except Exception as error:  # every class of the runtime's errors derives from it alone
+        raise BadSetup(f"{path / name} cannot be run ({error}); train the bundle again") from error
+    return step, ending
+
+
+def _faults(calibration: Calibration, size: int) -> Iterator[str]:
+    """What judging could not work with; `size` is the vocabulary's."""
+    if not calibration.budget > 0:
+        yield "budget is not above 0"
+    session, stream = calibration.session, calibration.stream
+    tails = {"surprise": calibration.surprise}
+    if stream is not None:
+        tails["maxima"] = stream.maxima
+        if len(stream.counts) != size:
+            yield f"there are {len(stream.counts)} counts for {size} tokens"
+    if session is not None:
+        tails |= {name: getattr(session, name) for name in _SESSION_TAILS}
+        if len(session.slots) != size or not all(slot < SLOTS for slot in session.slots):
+            yield f"slots do not give {size} tokens one of {SLOTS} places"
+        if not session.prototypes or any(len(one) != len(session.idf) for one in session.prototypes):
+            yield "prototypes and idf are not of one length"
+    for name, tail in tails.items():
+        if not (tail.scale > 0 and 0 < tail.share <= 1 and len(tail.quantiles) > 1):
+            yield f"{name} is no tail"
+
+
+_SESSION_TAILS = ("order", "density", "density_max", "distance", "event", "end", "total")
 
 
 def _manifest(path: Path) -> tuple[Manifest, str]:

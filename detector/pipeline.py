@@ -58,13 +58,13 @@ def advance(
     stretches, late, dropped = _stretches(states, batch, bundle, policy)
     outcome = Outcome([], [], [])
     totals = _score(stretches, bundle, policy)
-    before: Stretch | None = None
-    for stretch, total in zip(stretches, totals, strict=True):
-        if before is not None and before.source == stretch.source:
-            stretch.state.alerts = before.state.alerts  # those of the life before are still to be resolved
-        before = stretch
+    for index, (stretch, total) in enumerate(zip(stretches, totals, strict=True)):
+        after = stretches[index + 1] if index + 1 < len(stretches) else None
+        last = after is None or after.source != stretch.source
         judge(stretch, policy, explain, outcome)
-        _settle(stretch, total, batch, policy, explain, outcome)
+        _settle(stretch, total, batch, policy, explain, outcome, last=last)
+        if after is not None and not last:
+            after.state.alerts = stretch.state.alerts  # those of the life before are still to be resolved
     left = {stretch.source: _left(stretch, policy) for stretch in stretches}
     return Advance(
         states=left,
@@ -120,13 +120,14 @@ def _cut(
     for index in indices:
         line = lines[index]
         time_us = line.time_us
-        if last is not None and time_us is not None and idle is not None:
+        if last is not None and idle is not None:
             limit = last + idle
+            overdue = clocks[index] - policy.lateness_us > limit
             if line.continuation:
-                if clocks[index] - policy.lateness_us > limit:
+                if overdue:
                     continue
-            elif time_us > limit or clocks[index] - policy.lateness_us > limit:
-                late += time_us <= limit
+            elif overdue or (time_us is not None and time_us > limit):
+                late += time_us is not None and time_us <= limit
                 stretch.ends = True
                 stretches.append(stretch)
                 stretch = Stretch(source, new_state(size, session=session), [], [], [])
@@ -227,9 +228,16 @@ def _add_counts(counts: np.ndarray, stretches: list[Stretch], session: SessionCa
 
 
 def _settle(
-    stretch: Stretch, total: float, batch: Batch, policy: Policy, explain: Explain, outcome: Outcome
+    stretch: Stretch,
+    total: float,
+    batch: Batch,
+    policy: Policy,
+    explain: Explain,
+    outcome: Outcome,
+    *,
+    last: bool,
 ) -> None:
-    """After a stretch: its ending, or what the clock alone says of it."""
+    """After a stretch: its ending, or what the clock alone says of it; the batch's clock is for the last."""
     state = stretch.state
     clock = batch.clock_us if batch.clock_us is not None else 0
     if stretch.ends and policy.session:
@@ -237,8 +245,11 @@ def _settle(
     ended_us = _ended_us(state, policy) if stretch.ends and not policy.session else None
     if ended_us is not None:
         # Wherever the batch ends, this life has ended then: later it neither falls silent nor recovers.
-        clock = min(clock, ended_us + policy.lateness_us)
-    pass_time(stretch, None, clock, policy, explain, outcome)
+        at_end = ended_us + policy.lateness_us
+        clock = min(clock, at_end) if batch.close_all else at_end
+        ended_us = min(ended_us, clock) if batch.close_all else ended_us
+    if last or not policy.session:
+        pass_time(stretch, None, clock, policy, explain, outcome)
     if stretch.ends and not policy.session:
         closing.close_stream(stretch, ended_us, policy, outcome)
     if batch.close_all:

@@ -120,7 +120,7 @@ def small_bundle(path: Path, *, session: bool, cell: Cell = "gru") -> Bundle:
         created="2026-01-01T00:00:00Z",
         versions={},
         data={},
-        model={"cell": cell},
+        model={"cell": cell, "vocabulary": TEMPLATES + 2},
         input=_input(session=session),
         files={},
     )

@@ -17,13 +17,13 @@ from detector.stages.judge.policy import Policy
 from detector.stages.judge.state import SourceState, decode, encode
 from tests.small_bundle import EXPLAIN, SECOND, TEMPLATES, policy, small_bundle
 
-Event = tuple[int, int, int, bool]  # source, token, seconds since the one before, continuation
+Event = tuple[int, int, int | None, bool]  # source, token, seconds since the one before, continuation
 
 EVENTS = st.lists(
     st.tuples(
         st.integers(0, 2),
         st.integers(0, TEMPLATES).map(lambda i: 0 if i == TEMPLATES else i + 2),
-        st.sampled_from([0, 0, 0, 1, 1, 2, 5, 25, 40, 100]),
+        st.sampled_from([0, 0, 0, 1, 1, 2, 5, 25, 40, 100, -1, -2, None]),
         st.sampled_from([False] * 7 + [True]),
     ),
     min_size=1,
@@ -87,12 +87,14 @@ def lines_of(events: list[Event]) -> tuple[list[Line], list[int], list[int]]:
     lines, tokens, clocks = [], [], []
     now, clock = 1_700_000_000 * SECOND, 0
     for offset, (source, token, wait, continuation) in enumerate(events):
-        now += wait * SECOND
+        now += (wait or 0) * SECOND
+        time_us = None if wait is None else now
         text = f"line {offset} token {token}".encode()
-        lines.append(Line("app.log", offset, -1, f"s{source}", now, "INFO", text, text, continuation))
+        lines.append(Line("app.log", offset, -1, f"s{source}", time_us, "INFO", text, text, continuation))
         tokens.append(token)
         clocks.append(clock)
-        clock = now
+        clock = max(clock, time_us or 0)
+    clocks.append(clock)
     return lines, tokens, clocks
 
 
@@ -102,8 +104,8 @@ def batches(events: list[Event], sizes: Iterator[int]) -> Iterator[Batch]:
     start = 0
     while start < len(lines):
         stop = start + next(sizes)
-        clock = (lines[stop - 1] if stop <= len(lines) else lines[-1]).time_us
-        yield Batch(lines[start:stop], tokens[start:stop], clocks[start:stop], clock)
+        ends = min(stop, len(lines))
+        yield Batch(lines[start:ends], tokens[start:ends], clocks[start:ends], clocks[ends] or None)
         start = stop
 
 
@@ -226,6 +228,28 @@ def test_state_stays_bounded_over_a_long_stream(bundles: dict[bool, Bundle]) -> 
         sizes.append(len(shard.states["s0"]))
     assert max(sizes) - min(sizes) < 100
     assert closing.due_us(decode(shard.states["s0"], bundle.id), shard.rules) is not None
+
+
+def test_a_host_whose_clock_is_behind_is_not_reported_line_by_line(bundles: dict[bool, Bundle]) -> None:
+    """Its distance from the shard's clock is its habit; after a few alerts it counts as such."""
+    bundle = bundles[False]
+    ahead: list[Event] = [(0, i % 4 + 2, 1, False) for i in range(600)]
+    behind: list[Event] = [
+        event for i, one in enumerate(ahead) for event in (one, (1, i % 3 + 2, -60, False), (2, 2, 60, False))
+    ]
+    shard = run_whole(bundle, policy(bundle, threshold=1e9), behind)
+    silences = {alert.alert_id for alert in decoded(shard.revisions) if alert.rule == "silence"}
+    assert len(silences) <= 10
+
+
+def test_more_new_messages_than_alerts_are_one_odd_sequence(bundles: dict[bool, Bundle]) -> None:
+    """A burst of a hundred new patterns opens a bounded number of alerts, and loses none of the news."""
+    bundle = bundles[False]
+    burst: list[Event] = [(0, 0, 0, False) for _ in range(100)]
+    shard = run_whole(bundle, policy(bundle, threshold=4.0), [*steady(60, lambda i: i % 4 + 2), *burst])
+    rules = [alert.rule for alert in decoded(shard.revisions) if alert.revision == 1]
+    assert rules.count("new-template") == 8
+    assert rules.count("sequence") >= 1
 
 
 def test_closing_everything_leaves_no_state(bundles: dict[bool, Bundle]) -> None:

@@ -51,6 +51,8 @@ def replay(
     from detector.cli.start import core_of, read_settings  # noqa: PLC0415  # heavy: --help need not wait
 
     settings, budgets = read_settings(config), _budgets(budget)
+    if len(budgets) > 1 and "-" in inputs:
+        raise BadSetup("standard input can be read once: give one --budget, or a file")
     level = score_level
     code = 0
     for number, one in enumerate(budgets):

@@ -110,7 +110,7 @@ class Watch:
 
     def _advance(self, batch: Batch) -> None:
         """One batch, with what is due by its clock, through the core and into the store."""
-        names = sources_of(batch.lines).union(self._states.due(batch.clock_us or 0, MAX_DUE))
+        names = sorted(sources_of(batch.lines).union(self._states.due(batch.clock_us or 0, MAX_DUE)))
         core, loaded = self._core, self._states.load(names)
         done = advance(loaded, batch, core.bundle, core.policy, core.explain)
         rejects = self._intake.take_rejects()

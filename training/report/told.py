@@ -146,9 +146,8 @@ def _surprising(made: Made) -> list[SurprisingLine]:
 
 def _line(made: Made, index: int, bits: float) -> SurprisingLine:
     position, text = made.corpus.text_of(index)
-    return SurprisingLine(
-        bits, made.corpus.sources[int(made.corpus.grouped.events["source"][index])], position, text
-    )
+    source = int(np.searchsorted(made.corpus.grouped.starts, index, "right")) - 1
+    return SurprisingLine(bits, made.corpus.sources[source], position, text)
 
 
 def _templates(made: Made) -> list[TemplateCount]:

@@ -17,6 +17,8 @@ from detector.records import (
 )
 from detector.stages.judge.state import MAX_ALERTS, OpenAlert, RingLine, SourceState
 
+SEQUENCE, NEW_TEMPLATE, ENDED_EARLY, SILENCE = "sequence", "new-template", "ended-early", "silence"
+
 GROWTH = (10, 100, 1000, 10_000)  # flags at which an alert says that it has grown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -93,10 +95,15 @@ def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming
     return Revision(alert_id, 1, payload)
 
 
+def has_room(state: SourceState) -> bool:
+    """Whether a new template may still open an alert of its own; beyond that the sequence is what is odd."""
+    return sum(alert.of_life and alert.rule == NEW_TEMPLATE for alert in state.alerts) < MAX_ALERTS
+
+
 def find_alert(state: SourceState, rule: str, key: str) -> OpenAlert | None:
     """The firing alert of this rule and key that opened in this life, if there is one."""
     for alert in state.alerts:
-        if alert.rule == rule and alert.key == key and alert.alert_id in state.alert_ids:
+        if alert.rule == rule and alert.key == key and alert.of_life:
             return alert
     return None
 
@@ -105,7 +112,8 @@ def flag(alert: OpenAlert, number: int, time_us: int | None, score: float) -> Re
     """Count one more event that calls for an open alert; a revision when it has grown tenfold."""
     alert.flags += 1
     alert.flagged_number = number
-    alert.flagged_us = time_us if time_us is not None else alert.flagged_us
+    if time_us is not None:
+        alert.flagged_us = max(time_us, alert.flagged_us or time_us)
     if alert.flags not in GROWTH:
         return None
     highest = max(_decode_alert.decode(alert.payload).score, round(score, 4))

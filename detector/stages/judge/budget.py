@@ -7,6 +7,7 @@ from detector.bundle import Calibration, SessionCalibration, StreamCalibration
 PER_SESSIONS = 10_000  # a session budget counts false alerts per so many
 EARLY_SHARE = 0.1  # of a session budget goes to alerts on single events before the ending
 RESOLVED_LEAST = 5  # held-out scores above a threshold for it to be read off rather than extrapolated
+LEAST_SHARE = 1e-300
 RULE_OF_THREE = 3.0
 DAY_EVENTS = 10_000
 LEAST_NATS = 3.0  # of the leaky sum of a long-lived source, whatever the budget
@@ -23,18 +24,24 @@ def score_threshold(calibration: Calibration, budget: float) -> float:
 
 def event_threshold(budget: float) -> float:
     """The z from which on a single event of a session is an alert before its ending."""
-    return -math.log10(EARLY_SHARE * min(budget / PER_SESSIONS, 1.0))
+    return z_of(EARLY_SHARE * budget / PER_SESSIONS)
+
+
+def z_of(share: float) -> float:
+    """-log10 of a share, kept within what numbers can hold."""
+    return -math.log10(min(max(share, LEAST_SHARE), 1.0))
 
 
 def _session_threshold(session: SessionCalibration, budget: float) -> float:
     """Above it lies the budget's share of the held-out scores; extrapolated as well where those are few."""
-    rank = math.floor(budget / PER_SESSIONS * session.sessions)
-    resolved = 0.0
-    if 0 < rank < len(session.totals):
-        resolved = (session.totals[rank - 1] + session.totals[rank]) / 2
-    if rank >= RESOLVED_LEAST and resolved:
-        return resolved
-    return max(resolved, session.total.value(-math.log10(min(budget / PER_SESSIONS, 1.0))))
+    share, totals = budget / PER_SESSIONS, session.totals
+    rank = math.floor(share * session.sessions)
+    extrapolated = session.total.value(z_of(share))
+    if rank >= len(totals):
+        return min(totals[-1], extrapolated) if totals else extrapolated
+    higher = [total for total in totals[:rank] if total > totals[rank]]
+    resolved = (higher[-1] + totals[rank]) / 2 if higher else math.nextafter(totals[rank], math.inf)
+    return resolved if len(higher) >= RESOLVED_LEAST else max(resolved if rank else 0.0, extrapolated)
 
 
 def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> float:
@@ -46,5 +53,5 @@ def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> 
     allowed = budget * (days or stream.events / DAY_EVENTS)
     if stream.blocks == 0:
         return LEAST_NATS
-    share = min(1.0, allowed * allowed / (allowed + RULE_OF_THREE) / stream.blocks)
-    return max(LEAST_NATS, stream.maxima.value(-math.log10(share)))
+    share = allowed * allowed / (allowed + RULE_OF_THREE) / stream.blocks
+    return max(LEAST_NATS, stream.maxima.value(z_of(share)))

@@ -1,8 +1,11 @@
 """The ending of a life: a session is judged as a whole, a long-lived source is let go. Pure."""
 
+import msgspec
+
 from detector.records import ClosedSource
 from detector.stages.judge import alerts, evidence
-from detector.stages.judge.judge import ENDED_EARLY, SEQUENCE, SILENCE, Outcome, silence_deadline
+from detector.stages.judge.alerts import ENDED_EARLY, SEQUENCE, SILENCE
+from detector.stages.judge.judge import Outcome, silence_deadline
 from detector.stages.judge.policy import Explain, Policy, Stretch
 from detector.stages.judge.state import SourceState
 
@@ -75,6 +78,8 @@ def _say_anomalous(
             surprise=end_bits,
             likely=likely,
         )
+    # The ending is an event of its own: an alert that the same line opened before has another id.
+    opening = msgspec.structs.replace(opening, number=state.number + 1)
     outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
     # An alert said at the ending counts from there, whichever line is its evidence.
     state.alerts[-1].flagged_us = state.last_us
@@ -86,7 +91,8 @@ def _leave_tombstone(state: SourceState) -> None:
     state.hidden, state.counts = b"", b""
     state.ring, state.patterns, state.worst = [], [], None
     for alert in state.alerts:
-        alert.after_wanted = 0
+        alert.after_wanted, alert.of_life = 0, False
+        alert.flagged_us = state.last_us if alert.flagged_us is None else alert.flagged_us
 
 
 def _closed(

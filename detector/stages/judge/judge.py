@@ -8,11 +8,10 @@ import msgspec
 
 from detector.records import UNKNOWN, ClosedSource, Line, Revision, ScoredEvent
 from detector.stages.judge import alerts, evidence
+from detector.stages.judge.alerts import NEW_TEMPLATE, SEQUENCE, SILENCE
 from detector.stages.judge.policy import Event, Explain, Policy, Stretch
-from detector.stages.judge.state import MAX_ALERTS, MAX_PATTERNS, RING, OpenAlert, SourceState
+from detector.stages.judge.state import MAX_PATTERNS, RING, OpenAlert, SourceState
 from detector.stages.judge.stream import WARM_EVENTS, novelty, pattern_hash, stream_score
-
-SEQUENCE, NEW_TEMPLATE, ENDED_EARLY, SILENCE = "sequence", "new-template", "ended-early", "silence"
 
 ARMED_EVENTS = 200  # before a gap can be silence
 QUIET_EVENTS = 2000  # without a flag, before an alert of a long-lived source resolves
@@ -34,6 +33,7 @@ def judge(stretch: Stretch, policy: Policy, explain: Explain, outcome: Outcome) 
     state, index = stretch.state, 0
     for line, token, clock in zip(stretch.lines, stretch.tokens, stretch.clocks, strict=True):
         if line.continuation:
+            pass_time(stretch, None, clock, policy, explain, outcome)
             _collect(state, line, outcome, None)
         else:
             pass_time(stretch, line.time_us, clock, policy, explain, outcome)
@@ -48,7 +48,10 @@ def _nothing_to_say(stretch: Stretch, policy: Policy) -> bool:
         return False
     if any(line.continuation for line in stretch.lines):
         return False
-    return stretch.score.largest <= policy.calibration.worst_bits
+    largest, session = stretch.score.largest, policy.calibration.session
+    if session is None or session.event.z(largest) >= policy.event_threshold:
+        return False
+    return largest <= policy.calibration.worst_bits
 
 
 def _take_quietly(stretch: Stretch) -> None:
@@ -130,8 +133,6 @@ def _sequence(
     state = stretch.state
     alert = alerts.find_alert(state, SEQUENCE, "")
     if alert is None:
-        if len(state.alerts) >= MAX_ALERTS:
-            return None
         opening = evidence.event_opening(stretch, event, explain, SEQUENCE)
         outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
         return state.alerts[-1]
@@ -146,11 +147,12 @@ def _new_template(
     state, key = stretch.state, pattern_hash(event.pattern)
     event.score, event.threshold = novelty(state, policy)
     if key in state.patterns:
+        state.patterns = [*(one for one in state.patterns if one != key), key]
         alert = alerts.find_alert(state, NEW_TEMPLATE, event.pattern)
         if alert is not None:
             _add(outcome, alerts.flag(alert, state.number, event.line.time_us, event.score))
         return alert
-    if len(state.alerts) >= MAX_ALERTS:
+    if not alerts.has_room(state):
         return None
     state.patterns = [*state.patterns, key][-MAX_PATTERNS:]
     opening = evidence.event_opening(stretch, event, explain, NEW_TEMPLATE, event.pattern)
@@ -212,15 +214,16 @@ def pass_time(
         )
         outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
     if time_us is not None:
-        _end_gap(state, time_us, outcome)
+        _end_gap(state, time_us, now, stream.silence_gap_us, outcome)
 
 
-def _end_gap(state: SourceState, time_us: int, outcome: Outcome) -> None:
+def _end_gap(state: SourceState, time_us: int, now: int, usual_us: int, outcome: Outcome) -> None:
     gap = time_us - (state.last_us or 0)
     if state.silent:
         state.silent = False
-        # A reported outage is not the source's new habit, but a source that slows down is.
-        gap = min(gap, 2 * state.gap_max_us)
+        # A reported outage is not the source's new habit, but a source that slows down, or whose
+        # clock is behind the others', is: its next gap may be twice as long.
+        gap = min(now - (state.last_us or 0), 2 * max(state.gap_max_us, usual_us))
         silence = alerts.find_alert(state, SILENCE, "")
         if silence is not None:
             state.alerts.remove(silence)

@@ -14,7 +14,7 @@ CODEC_VERSION = 1
 RING = 8  # lines kept before an event
 MAX_PATTERNS = 64  # patterns of unknown lines a source remembers; the oldest is forgotten
 MAX_SLOTS = 1024  # templates in a rarity table; the longest unseen is forgotten
-MAX_ALERTS = 8  # alerts of one source that collect at the same time
+MAX_ALERTS = 8  # new templates of one source that alert at the same time
 
 RingLine = tuple[str, bytes]  # position, text
 
@@ -46,6 +46,7 @@ class OpenAlert(msgspec.Struct, array_like=True):
     flagged_us: int | None
     after_wanted: int  # lines that the evidence still waits for
     after: list[RingLine]
+    of_life: bool = True  # opened in the life that the state is of, not in one before it
 
 
 class Rarity(msgspec.Struct, array_like=True):
@@ -81,7 +82,7 @@ class SourceState(msgspec.Struct, array_like=True):
     ring: list[RingLine] = []
     patterns: list[int] = []  # hashes of unknown patterns that were alerted
     alerts: list[OpenAlert] = []
-    alert_ids: list[str] = []  # of this life, at most MAX_ALERTS
+    alert_ids: list[str] = []  # of this life, the newest few
     worst: Worst | None = None
     rarity: Rarity | None = None
 

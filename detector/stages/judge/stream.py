@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 from detector.bundle import StreamCalibration
 from detector.records import UNKNOWN
+from detector.stages.judge.alerts import has_room
 from detector.stages.judge.policy import Policy
 from detector.stages.judge.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_episode, unseen_nats
 from detector.stages.judge.state import SourceState
@@ -29,7 +30,8 @@ def stream_score(state: SourceState, token: int, surprise: float, pattern: str, 
     nats = rarity_nats(rarity, key, number, prior, policy.prior_total)
     if token == UNKNOWN:
         # Its first time has an alert of its own; after that the model still cannot have foreseen it.
-        alone = policy.calibration.new_template_alerts and key not in state.patterns
+        new = policy.calibration.new_template_alerts and key not in state.patterns
+        alone = new and has_room(state)
         return add_excess(rarity, 0.0 if alone else excess_nats(nats, math.inf, stream), number)
     return add_excess(rarity, excess_nats(nats, surprise, stream), number)
 
