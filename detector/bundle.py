@@ -281,7 +281,8 @@ def _manifest(path: Path) -> tuple[Manifest, str]:
     version = _read(content, dict[str, Any], file).get("schema_version")
     if version != SCHEMA_VERSION:
         raise BadSetup(f"{file}: schema_version is {version!r}, this program reads {SCHEMA_VERSION}")
-    return _read(content, Manifest, file), hashlib.sha256(content).hexdigest()[:12]
+    manifest = _read(content, Manifest, file)
+    return manifest, _identity(manifest)
 
 
 def _verified(path: Path, name: str, digest: str) -> bytes:
@@ -313,4 +314,10 @@ def write(path: Path, manifest: Manifest, files: dict[str, bytes]) -> str:
     whole = msgspec.structs.replace(manifest, files=digests)
     content = msgspec.json.format(msgspec.json.encode(whole), indent=1)
     (path / "manifest.json").write_bytes(content)
+    return _identity(whole)
+
+
+def _identity(manifest: Manifest) -> str:
+    """The bundle's id: a digest of everything but when it was made; the same data gives the same id."""
+    content = msgspec.json.encode(msgspec.structs.replace(manifest, created=""))
     return hashlib.sha256(content).hexdigest()[:12]

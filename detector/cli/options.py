@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter, Token, validators
 
 STDIN, STDIN_WORD = "-", "/dev/stdin"  # `-` alone is an option to cyclopts: `run` writes the other word
 
@@ -49,7 +49,11 @@ class InputOptions:
         bool | None, Parameter(help="A source is a short life that ends: a block, request or job.")
     ] = None
     idle_timeout: Annotated[
-        float | None, Parameter(help="Seconds of event time after which a session has ended.")
+        float | None,
+        Parameter(
+            help="Seconds of event time without a line after which a source has ended.",
+            validator=validators.Number(gt=0),
+        ),
     ] = None
     event_field: Annotated[str | None, Parameter(help="Field that is the event token (--parser exact).")] = (
         None

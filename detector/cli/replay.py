@@ -51,6 +51,7 @@ def replay(
     from detector.cli.start import core_of, read_settings  # noqa: PLC0415  # heavy: --help need not wait
 
     settings, budgets = read_settings(config), _budgets(budget)
+    _check_outputs(inputs, scores, rejects)
     if len(budgets) > 1 and "-" in inputs:
         raise BadSetup("standard input can be read once: give one --budget, or a file")
     level = score_level
@@ -68,6 +69,21 @@ def replay(
         if first:
             code = int((fail_on_alert and summary.alerts > 0) or (strict and summary.rejects > 0))
     return code
+
+
+def _check_outputs(inputs: list[str], *outputs: Path | None) -> None:
+    """Refuse to write over what is read, or one output over the other."""
+    from detector.inputs.paths import find  # noqa: PLC0415
+
+    taken = {Path(path).resolve() for path in find(inputs) if path != "-"}
+    for output in outputs:
+        if output is None:
+            continue
+        if output.resolve() in taken:
+            raise BadSetup(
+                f"{output} would be written over: it is read or written already; name another file"
+            )
+        taken.add(output.resolve())
 
 
 def _budgets(text: str | None) -> list[float | None]:
@@ -146,6 +162,11 @@ def _run(
         _show_text(latest)
     if damage is not None:
         raise damage
+    if run.dropped:
+        sys.stderr.write(
+            f"warning: {run.dropped} of {run.summary().lines} lines name no session and were left out; "
+            "check --source-regex and --source-field\n"
+        )
     return run.summary()
 
 
@@ -178,5 +199,5 @@ def _say(summary: "Summary", core: "Core", *, json: bool) -> None:
     sys.stdout.write(
         f"{summary.lines} lines, {summary.events} events, {summary.sources} sources, "
         f"{summary.rejects} rejects: {summary.alerts} alerts; "
-        f"{expected} false ones expected at a budget of {core.policy.budget:g} {unit}\n"
+        f"{expected} false ones allowed by a budget of {core.policy.budget:g} {unit}\n"
     )

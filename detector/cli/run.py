@@ -1,5 +1,6 @@
 """Run a command line: errors become one sentence and an exit code. Writes to standard error."""
 
+import errno
 import os
 import signal
 import sys
@@ -11,7 +12,8 @@ from cyclopts import App, CycloptsError
 from detector.cli.options import STDIN, STDIN_WORD
 from detector.errors import TailraceError
 
-EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPTED = 2, 70, 130
+EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_BUG, EXIT_INTERRUPTED = 2, 4, 70, 130
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES}
 
 
 def run(app: App, arguments: Sequence[str]) -> int:
@@ -21,21 +23,32 @@ def run(app: App, arguments: Sequence[str]) -> int:
     try:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
-    except CycloptsError as error:
-        return _fail(app.name[0], f"{error} (see --help)", EXIT_USAGE, debug)
-    except TailraceError as error:
-        return _fail(app.name[0], str(error), error.exit_code, debug)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; nothing is wrong with us, and Python must not flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except Exception as error:  # noqa: BLE001  the last line of defence: says that it is a bug, and ends
-        return _fail(
-            app.name[0], f"a bug, please report it: {error!r} (--debug shows where)", EXIT_BUG, debug
-        )
+    except SystemExit as stop:
+        # So rich ends the program when whoever read its output has gone; 1 would mean something was found.
+        return 128 + signal.SIGPIPE if stop.code == 1 else int(stop.code or 0)
+    except Exception as error:  # noqa: BLE001  the last line of defence: says what is wrong, and ends
+        sentence, code = _explained(error)
+        return _fail(app.name[0], sentence, code, debug)
     return code if isinstance(code, int) else 0
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """What an error says, and its exit code."""
+    match error:
+        case CycloptsError():
+            return f"{error} (see --help)", EXIT_USAGE
+        case TailraceError():
+            return str(error), error.exit_code
+        case OSError() if error.errno in _DISK_FAULTS:
+            name = error.filename or "an output"
+            return f"{name} cannot be written: {error.strerror}; see to its disk", EXIT_UNAVAILABLE
+    return f"a bug, please report it: {error!r} (--debug shows where)", EXIT_BUG
 
 
 def _fail(program: str, sentence: str, code: int, debug: bool) -> int:

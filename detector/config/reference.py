@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -142,4 +143,13 @@ def _toml(value: Any) -> str:
         return json.dumps(MASK)
     if isinstance(value, Path):
         return json.dumps(str(value), ensure_ascii=False)
+    if isinstance(value, str) and "://" in value:
+        return json.dumps(_without_secrets(value), ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False)
+
+
+def _without_secrets(url: str) -> str:
+    """An address without its path and query: many services put the token there."""
+    parts = urlsplit(url)
+    hidden = f"/{MASK}" if len(parts.path) > 1 or parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}{hidden}"

@@ -46,6 +46,7 @@ class Replay:
         self._intake = Intake(core.reader, core.parser)
         self.states = MemoryStates()
         self._events = self._rejects = self._sessions = 0
+        self.dropped = 0  # lines that name no session
         self._sources: set[int] = set()
         self._alerts: set[str] = set()
         self._first_us: int | None = None
@@ -83,6 +84,7 @@ class Replay:
     def _count(self, batch: Batch, step: Step) -> None:
         self._events += sum(not line.continuation for line in batch.lines) - step.done.dropped
         self._rejects += len(step.rejects)
+        self.dropped += step.done.dropped
         self._sources.update(map(hash, sources_of(batch.lines)))
         self._alerts.update(revision.alert_id for revision in step.done.revisions)
         self._sessions += len(step.done.closed)

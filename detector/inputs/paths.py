@@ -2,6 +2,7 @@
 
 import glob
 import os
+import time
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -92,7 +93,9 @@ def _refuse(error: OSError) -> None:
 
 
 def changed_us(path: str) -> int | None:
-    """When a file was last changed, in microseconds since 1970; None where that cannot be told."""
+    """When a file was last changed, microseconds since 1970: now for standard input, None if unknown."""
+    if path == STDIN:
+        return time.time_ns() // 1000
     try:
         return os.stat(path).st_mtime_ns // 1000  # noqa: PTH116  # beside os.path
     except OSError:

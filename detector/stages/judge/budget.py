@@ -33,15 +33,23 @@ def z_of(share: float) -> float:
 
 
 def _session_threshold(session: SessionCalibration, budget: float) -> float:
-    """Above it lies the budget's share of the held-out scores; extrapolated as well where those are few."""
+    """Above it lies the budget's share of the held-out scores; extrapolated where those are few."""
     share, totals = budget / PER_SESSIONS, session.totals
     rank = math.floor(share * session.sessions)
     extrapolated = session.total.value(z_of(share))
     if rank >= len(totals):
         return min(totals[-1], extrapolated) if totals else extrapolated
+    if rank >= RESOLVED_LEAST:
+        return _above(totals, rank)
+    # A smaller budget never has a lower threshold than the smallest one that can be read off.
+    least = _above(totals, RESOLVED_LEAST) if len(totals) > RESOLVED_LEAST else 0.0
+    return max(least, extrapolated)
+
+
+def _above(totals: list[float], rank: int) -> float:
+    """A score with at most `rank` of the descending totals at or above it, also where they tie."""
     higher = [total for total in totals[:rank] if total > totals[rank]]
-    resolved = (higher[-1] + totals[rank]) / 2 if higher else math.nextafter(totals[rank], math.inf)
-    return resolved if len(higher) >= RESOLVED_LEAST else max(resolved if rank else 0.0, extrapolated)
+    return (higher[-1] + totals[rank]) / 2 if higher else math.nextafter(totals[rank], math.inf)
 
 
 def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> float:

@@ -49,8 +49,8 @@ def novelty(state: SourceState, policy: Policy) -> tuple[float, float]:
     session, stream = policy.calibration.session, policy.calibration.stream
     if state.rarity is not None and stream is not None:
         return unseen_nats(state.rarity, state.number, policy.prior_total), stream.rarity_mean
-    cost = session.unknown_cost if session is not None else 0.0
-    return cost / math.log(10), policy.event_threshold
+    z = session.unknown_cost / math.log(10) if session is not None else 0.0
+    return z, min(z, policy.event_threshold)
 
 
 def pattern_hash(pattern: str) -> int:
