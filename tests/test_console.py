@@ -60,8 +60,10 @@ def test_what_is_not_known_is_left_out() -> None:
         assert word not in text
 
 
-def test_only_a_terminal_gets_colour() -> None:
+def test_only_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file or a pipe gets plain text."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[" not in _shown(SAMPLE)
     assert "\x1b[" in _shown(SAMPLE, terminal=True)
 

@@ -19,6 +19,7 @@ from detector.inputs.merge import merge
 from detector.inputs.paths import find
 from detector.inputs.read import read
 from detector.records import Record
+from tests.unprivileged import open_folder, unprivileged
 
 CONTENT = b"".join(b"line %d\n" % number for number in range(5000))
 
@@ -173,12 +174,12 @@ def test_an_input_that_names_nothing_is_an_error(tmp_path: Path, name: str, reas
     assert str(tmp_path / name) in str(raised.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_must_not_be_read_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_must_not_be_read_is_an_error() -> None:
     """It is found out before anything is read."""
-    (tmp_path / "a").touch(mode=0)
-    with pytest.raises(Unreadable, match="permission denied"):
-        find([str(tmp_path / "a")])
+    with open_folder() as folder:
+        (folder / "a").touch(mode=0)
+        with unprivileged(), pytest.raises(Unreadable, match="permission denied"):
+            find([str(folder / "a")])
 
 
 Timed = tuple[int | None, str]
