@@ -291,7 +291,6 @@ def test_standard_input_is_followed_until_it_ends() -> None:
     """A pipe gives its lines as they come, and says when no more can come."""
     script = """
 from detector.inputs.follow import Follower
-from tests.unprivileged import open_folder, unprivileged
 follower = Follower(["-"])
 while True:
     batch = follower.poll(2, 100, wait_s=60)
