@@ -16,7 +16,7 @@ START_S: Final = 1_226_264_400  # as in the public HDFS log
 LINES_PER_S: Final = 1000  # of event time
 # The life of a block that nothing goes wrong with: component, message.
 LIFE: Final = (
-    ("dfs.FSNamesystem", "BLOCK* NameSystem.allocateBlock: /user/root/rand/_temporary/part-00081. {block}"),
+    ("dfs.FSNamesystem", "BLOCK* NameSystem.allocateBlock: /user/app/rand/_temporary/part-00081. {block}"),
     *[("dfs.DataNode$DataXceiver", "Receiving block {block} src: /{ip}:43996 dest: /{ip}:50010")] * 3,
     *[("dfs.DataNode$PacketResponder", "PacketResponder 1 for block {block} terminating")] * 3,
     *[("dfs.DataNode$PacketResponder", "Received block {block} of size 67108864 from /{ip}")] * 3,

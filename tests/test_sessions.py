@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -157,7 +156,7 @@ def test_a_process_that_dies_leaves_the_work_to_whoever_needs_it(tmp_path: Path)
         job(lambda _: None)
 
 
-def small_fold(folder: Path, name: str, *, resume: bool) -> Callable[[Report], Fold]:
+def small_fold(folder: Path, name: str, *, resume: bool) -> partial[Fold]:
     """A fit of a few short sessions."""
     return partial(
         train_fold,

@@ -1,20 +1,22 @@
 """Run fits in processes side by side. Starts processes; each job keeps its result in a checkpoint."""
 
 import os
-import pickle
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from training.model.run import Report
 from training.model.settings import Progress
 
-Job = Callable[[Report], object]  # must be picklable, as a partial of a function of a module
+Job = partial[Any]  # of a function of a module; takes a Report, and `sessions` among its keywords
 REPORT_EVERY_S = 0.2
 
 
@@ -29,7 +31,7 @@ def beside(jobs: Mapping[str, Job], processes: int, stage: Callable[[str], Repor
             while waiting or running:
                 while waiting and len(running) < processes:
                     name = next(iter(waiting))
-                    told, process = _start(waiting.pop(name), Path(folder) / f"{len(waiting)}.job")
+                    told, process = _start(waiting.pop(name), Path(folder) / f"{len(waiting)}.npz")
                     running[told] = name, process
                 ready: Any
                 for ready in wait(list(running)):
@@ -46,20 +48,23 @@ def beside(jobs: Mapping[str, Job], processes: int, stage: Callable[[str], Repor
 
 
 def _start(job: Job, path: Path) -> tuple[Connection, Any]:
-    """Start a process; the job goes through a file, as a process that dies early leaves a pipe full."""
-    path.write_bytes(pickle.dumps(job))
+    """Start a process; the sessions go through a file, as a process that dies early leaves a pipe full."""
+    sessions = job.keywords["sessions"]
+    np.savez(path, tokens=np.concatenate(sessions), lengths=[len(tokens) for tokens in sessions])
+    small = partial(job, sessions=())
     context = get_context("spawn")
     told, tells = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(str(path), tells, os.getpid()), daemon=True)
+    process = context.Process(target=_run, args=(small, str(path), tells, os.getpid()), daemon=True)
     process.start()
     tells.close()  # ours, so that its end is seen when the process is gone
     return told, process
 
 
-def _run(path: str, tells: Connection, parent: int) -> None:
+def _run(job: Job, path: str, tells: Connection, parent: int) -> None:
     """The process of one job: it ends with its parent, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    job: Job = pickle.loads(Path(path).read_bytes())  # noqa: S301  (our own, from a private folder)
+    with np.load(path, allow_pickle=False) as saved:
+        sessions = np.split(saved["tokens"], np.cumsum(saved["lengths"])[:-1])
     said_s = 0.0
 
     def report(progress: Progress) -> None:
@@ -70,4 +75,4 @@ def _run(path: str, tells: Connection, parent: int) -> None:
             said_s = time.monotonic()
             tells.send(progress)
 
-    job(report)
+    job(report, sessions=sessions)

@@ -70,7 +70,7 @@ def train_sessions(
     folds = [np.arange(k, len(sessions), FOLDS) for k in range(FOLDS)]
     cost, new = unknown_cost(sessions, folds)
 
-    def job(name: str, seed: int, chosen: Iterable[int], *, resume: bool) -> Callable[[Report], Fold]:
+    def job(name: str, seed: int, chosen: Iterable[int], *, resume: bool) -> partial[Fold]:
         return partial(
             train_fold,
             sessions=[sessions[i] for i in chosen],
