@@ -115,6 +115,7 @@ class InputSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     timezone: str | None = None
     first_line_regex: str | None = None
     unheaded_continues: bool = True  # a line without the learnt header continues the one before
+    rotated: str = "joined"  # joined | separate: files that rotation made of one log are one source, or not
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

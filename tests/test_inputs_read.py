@@ -24,9 +24,9 @@ from tests.unprivileged import open_folder, unprivileged
 CONTENT = b"".join(b"line %d\n" % number for number in range(5000))
 
 
-def values(path: Path, **bounds: int) -> list[bytes]:
+def values(path: Path) -> list[bytes]:
     """Every line of a file."""
-    return [record.value for batch in read(str(path), **bounds) for record in batch]
+    return [record.value for batch in read(str(path)) for record in batch]
 
 
 @given(content=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200)))

@@ -1,5 +1,6 @@
 """Read training logs twice: once to learn headers and templates, once to turn lines into events."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.bundle import InputSettings
+from detector.embedded.dating import Dating
 from detector.embedded.intake import Intake
 from detector.embedded.reader import Bounds, Reader
 from detector.errors import BadSetup
 from detector.inputs.archives import CHUNK_BYTES
-from detector.inputs.paths import changed_us
-from detector.inputs.read import read
+from detector.inputs.read import read, read_feed
+from detector.inputs.siblings import Feed
 from detector.pipeline import Batch
 from detector.records import Record
 from detector.stages.header.header import Headers
@@ -50,11 +52,24 @@ class Learnt:
 
 
 @dataclass(slots=True)
+class Files:
+    """The files of one log, whose events count their bytes as if they were one file."""
+
+    paths: Sequence[str]
+    starts: list[int] = field(default_factory=list)  # of those that were read
+
+    def at(self, offset: int) -> tuple[str, int]:
+        """The file that holds a byte of the log, and where in it."""
+        number = bisect_right(self.starts, offset) - 1
+        return self.paths[number], offset - self.starts[number]
+
+
+@dataclass(slots=True)
 class Corpus:
     """Events by source, and what was seen on the way."""
 
     learnt: Learnt
-    paths: list[str]
+    files: list[Files]  # by the number that an event has as its origin
     grouped: Grouped  # the events to train on
     sources: list[str]  # whose events those are
     counts: npt.NDArray[np.int64]  # lines by token
@@ -70,8 +85,8 @@ class Corpus:
     def text_of(self, index: int) -> tuple[str, str]:
         """Position and text of an event of the grouped events, read again from its file."""
         event = self.grouped.events[index]
-        offset = int(event["offset"])
-        batches = read(self.paths[int(event["origin"])], offset=offset, max_lines=1)
+        path, offset = self.files[int(event["origin"])].at(int(event["offset"]))
+        batches = read(path, offset=offset, max_lines=1)
         record = next(iter(next(batches, [])), None)
         return str(offset), "" if record is None else record.value.decode("utf-8", "replace")
 
@@ -90,8 +105,10 @@ def learn(paths: Sequence[str], settings: InputSettings, bounds: Bounds, told: T
     if headers.headers:
         headed = sum(headers.split(line).message > 0 for line in text) / len(text)
         settings = _replace(settings, unheaded_continues=headed >= HEADED_SHARE)
-    reader = Reader(settings, headers, bounds, changed_us)
-    return Learnt(settings, headers, _mine(paths, reader, settings, told))
+    dating = Dating(settings, headers, bounds)
+    feeds = dating.feeds(paths)
+    reader = Reader(settings, headers, bounds, dating.latest_us)
+    return Learnt(settings, headers, _mine(feeds, reader, settings, told))
 
 
 def _sample(paths: Sequence[str]) -> Iterator[tuple[str, list[Record]]]:
@@ -109,11 +126,11 @@ def _messages(sample: dict[str, list[Record]], settings: InputSettings, bounds: 
     return [line.message for line in lines if not line.continuation]
 
 
-def _mine(paths: Sequence[str], reader: Reader, settings: InputSettings, told: Told) -> Vocabulary:
+def _mine(feeds: Sequence[Feed], reader: Reader, settings: InputSettings, told: Told) -> Vocabulary:
     miner, distinct = TemplateMiner(), dict[bytes, None]()
-    for path in paths:
-        for records in read(path):
-            lines = [line for line, _ in reader.read(path, records).lines]
+    for feed in feeds:
+        for records in read_feed(feed):
+            lines = [line for line, _ in reader.read(feed.origin, records).lines]
             messages = [line.message for line in lines if line.source and not line.continuation]
             if settings.parser == "exact":
                 distinct.update(dict.fromkeys(messages))
@@ -147,13 +164,17 @@ def gather(
     events; `whole` keeps all.
     """
     session = learnt.input.session
-    intake = Intake(Reader(learnt.input, learnt.headers, bounds, changed_us), Parser(learnt.vocabulary))
+    dating = Dating(learnt.input, learnt.headers, bounds)
+    feeds = dating.feeds(paths)
+    reader = Reader(learnt.input, learnt.headers, bounds, dating.latest_us)
+    intake = Intake(reader, Parser(learnt.vocabulary))
     spool, names = Spool(folder), Names(MOST_SESSIONS if session and not whole else None)
     counts = np.zeros(len(learnt.vocabulary), np.int64)
-    corpus = Corpus(learnt, list(paths), Grouped(np.empty(0, EVENT), np.zeros(1, np.int64)), [], counts)
-    origins = {path: number for number, path in enumerate(paths)}
+    files = [Files(feed.files) for feed in feeds]
+    corpus = Corpus(learnt, files, Grouped(np.empty(0, EVENT), np.zeros(1, np.int64)), [], counts)
+    origins = {feed.origin: number for number, feed in enumerate(feeds)}
     checked = 0
-    for batch in intake.merged(_feeds(paths, bounds, told), MERGED_LINES):
+    for batch in intake.merged(_records(feeds, files, bounds, told), MERGED_LINES):
         _note(corpus, batch)
         spool.append(_events(batch, names, origins))
         if session and not whole and spool.events - checked > MOST_EVENTS // 4:
@@ -181,21 +202,34 @@ def _group(corpus: Corpus, names: Names, spool: Spool, newest: int | None) -> No
     corpus.grouped = Grouped(grouped.events, grouped.starts[np.append(held, len(everyone))])
 
 
-def _feeds(paths: Sequence[str], bounds: Bounds, told: Told) -> dict[str, Iterator[list[Record]]]:
-    """The files, in batches that are small enough to hold one of each."""
-    lines, size = max(64, READ_LINES // len(paths)), max(1 << 14, READ_BYTES // len(paths))
+def _records(
+    feeds: Sequence[Feed], files: Sequence[Files], bounds: Bounds, told: Told
+) -> dict[str, Iterator[list[Record]]]:
+    """The logs, in batches that are small enough to hold one of each."""
+    lines, size = max(64, READ_LINES // len(feeds)), max(1 << 14, READ_BYTES // len(feeds))
+    room = min(lines, MERGED_LINES), min(size, CHUNK_BYTES)
     return {
-        path: _told_of(
-            read(
-                path,
-                max_lines=min(lines, MERGED_LINES),
-                max_bytes=min(size, CHUNK_BYTES),
-                max_line_bytes=bounds.max_line_bytes,
-            ),
-            told,
-        )
-        for path in paths
+        feed.origin: _told_of(_as_one(feed.origin, of, room, bounds), told)
+        for feed, of in zip(feeds, files, strict=True)
     }
+
+
+def _as_one(origin: str, files: Files, room: tuple[int, int], bounds: Bounds) -> Iterator[list[Record]]:
+    """The lines of all files of a log; notes where each file begins."""
+    end, (lines, size) = 0, room
+    for path in files.paths:
+        files.starts.append(end)
+        batches = read(
+            path,
+            max_lines=lines,
+            max_bytes=size,
+            max_line_bytes=bounds.max_line_bytes,
+            origin=origin,
+            before=files.starts[-1],
+        )
+        for records in batches:
+            yield records
+            end = records[-1].end
 
 
 def _told_of(batches: Iterator[list[Record]], told: Told) -> Iterator[list[Record]]:

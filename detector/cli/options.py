@@ -62,6 +62,13 @@ class InputOptions:
         bool | None, Parameter(help="Rows are ready sequences: id,token token ... (--parser exact).")
     ] = None
 
+    rotated: Annotated[
+        Literal["joined", "separate"] | None,
+        Parameter(
+            help="joined: app.log.1 and app.log are one source, read oldest first (fit, replay, parse)."
+        ),
+    ] = None
+
     def settings(self) -> dict[str, object]:
         """What was said, under the names of the bundle's input settings."""
         said: dict[str, object] = {
@@ -72,5 +79,6 @@ class InputOptions:
             "idle_timeout_s": self.idle_timeout,
             "event_field": self.event_field,
             "sequence_rows": self.sequence_rows,
+            "rotated": self.rotated,
         }
         return {name: value for name, value in said.items() if value is not None}

@@ -24,13 +24,13 @@ def parse(
     from detector.cli.start import core_of, read_settings  # noqa: PLC0415  # heavy: --help need not wait
     from detector.embedded.intake import Intake  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
-    from detector.inputs.read import read  # noqa: PLC0415
+    from detector.inputs.read import read_feed  # noqa: PLC0415
 
     core = core_of(read_settings(config), bundle, options, inputs)
     intake = Intake(core.reader, core.parser)
-    for path in find(inputs):
-        feed = read(path, max_line_bytes=core.rules.bounds.max_line_bytes)
-        for timed in intake.timed(path, feed):
+    for feed in core.feeds(find(inputs)):
+        records = read_feed(feed, max_line_bytes=core.rules.bounds.max_line_bytes)
+        for timed in intake.timed(feed.origin, records):
             batch = intake.batch(timed)
             write_rows(parsed_rows(batch.lines, batch.tokens, core.explain))
     for reject in intake.take_rejects():

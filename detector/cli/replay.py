@@ -145,10 +145,11 @@ def _run(
 ) -> "Summary":
     from detector.embedded.replay import Replay  # noqa: PLC0415  # heavy: --help need not wait
     from detector.inputs.paths import find  # noqa: PLC0415
-    from detector.inputs.read import read  # noqa: PLC0415
+    from detector.inputs.read import read_feed  # noqa: PLC0415
 
     bound = core.rules.bounds.max_line_bytes
-    feeds = {path: read(path, max_line_bytes=bound) for path in find(inputs)}
+    found = core.feeds(find(inputs))
+    feeds = {feed.origin: read_feed(feed, max_line_bytes=bound) for feed in found}
     run = Replay(core, keep_open=keep_open)
     latest: dict[str, bytes] = {}
     damage: Unreadable | None = None

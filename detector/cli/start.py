@@ -62,6 +62,7 @@ def input_overrides(settings: Settings, options: InputOptions) -> dict[str, obje
         "level_field": said.level_field,
         "timezone": None if said.timezone is None else str(said.timezone),
         "first_line_regex": said.first_line_regex,
+        "rotated": said.rotated,
     }
     known = {name: value for name, value in configured.items() if value is not None}
     return known | options.settings()

@@ -72,6 +72,13 @@ class Input:
         Pattern | None,
         _say("Matches the first line of a message of several lines.", "the bundle's, else found"),
     ] = None
+    rotated: Annotated[
+        Literal["joined", "separate"] | None,
+        _say(
+            "Whether `app.log.1` and `app.log` are one source in `fit` and `replay`, as they are to `watch`.",
+            "the bundle's, else joined",
+        ),
+    ] = None
     max_line_bytes: Annotated[Count, _say("Longer lines are put aside as rejects.")] = 1_048_576
     max_future_s: Annotated[
         NotNegative,

@@ -1,14 +1,16 @@
 """Bind the pure core to a bundle, its input settings and a budget. Reads the bundle's files."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from detector.bundle import Bundle, InputSettings, load
+from detector.embedded.dating import Dating
 from detector.embedded.reader import Bounds, Reader
 from detector.errors import BadSetup
-from detector.inputs.paths import changed_us
+from detector.inputs.siblings import Feed
 from detector.records import END, UNKNOWN
 from detector.stages.header import header
 from detector.stages.judge.alerts import Naming
@@ -41,7 +43,12 @@ class Core(msgspec.Struct, frozen=True):
     explain: Explain
     parser: Parser
     reader: Reader
+    dating: Dating
     rules: Rules
+
+    def feeds(self, paths: Iterable[str]) -> list[Feed]:
+        """The logs that files belong to, as the bundle or the command says."""
+        return self.dating.feeds(paths)
 
 
 def build(
@@ -61,6 +68,8 @@ def build(
         kind = "sessions" if session else "long-lived sources"
         raise BadSetup(f"{path} was trained for {kind}; train another bundle to judge the other kind")
     parser = Parser(vocabulary.from_json(_part(bundle, "vocabulary")))
+    headers = header.from_json(_part(bundle, "headers"))
+    dating = Dating(settings, headers, rules.bounds)
     return Core(
         bundle=bundle,
         input=settings,
@@ -69,7 +78,8 @@ def build(
         ),
         explain=explain_by(parser),
         parser=parser,
-        reader=Reader(settings, header.from_json(_part(bundle, "headers")), rules.bounds, changed_us),
+        reader=Reader(settings, headers, rules.bounds, dating.latest_us),
+        dating=dating,
         rules=rules,
     )
 

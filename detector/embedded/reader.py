@@ -1,7 +1,7 @@
 """From records to lines with tokens: what serving and training share. No I/O."""
 
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,6 +15,7 @@ from detector.stages.decode.rows import lines_of_rows
 from detector.stages.decode.settings import DecodeSettings
 from detector.stages.header.header import Headers
 
+LatestUs = Callable[[str, int], int | None]  # of an origin, for the line at an offset
 Timed = tuple[Line, int]  # a line, and its origin's clock after it; 0 before the first time
 
 
@@ -41,16 +42,15 @@ class Reader:
         settings: InputSettings,
         headers: Headers,
         bounds: Bounds,
-        latest_us: Callable[[str], int | None] = lambda _: None,
+        latest_us: LatestUs = lambda _origin, _offset: None,
     ) -> None:
-        """Prepare the decoder; `latest_us` says when an origin was last changed, for stamps without a year.
+        """Prepare the decoder; `latest_us` bounds the time of an origin's first line, where it has no year.
 
         Raises:
             BadSetup: a setting cannot be used.
         """
         self._rows = settings.sequence_rows
-        zone = ZoneInfo(settings.timezone) if settings.timezone else UTC
-        self._decoder = Decoder(_decode_settings(settings, bounds), headers, zone)
+        self._decoder = Decoder(decode_settings(settings, bounds), headers, zone_of(settings))
         self._latest_us = latest_us
         self.memories: dict[str, DecodeMemory] = {}
 
@@ -59,7 +59,7 @@ class Reader:
         if self._rows:
             lines, rejects = lines_of_rows(records)
             return Read([(line, 0) for line in lines], rejects, 0)
-        memory = self.memories.get(origin) or DecodeMemory(latest_us=self._latest_us(origin))
+        memory = self.memories.get(origin) or self._begin(origin, records)
         decoded = self._decoder.decode(records, memory)
         self.memories[origin] = decoded.memory
         clocks = [clock or 0 for clock in decoded.clocks[1:]]
@@ -68,12 +68,21 @@ class Reader:
         timed = list(zip(decoded.lines, clocks, strict=True))
         return Read(timed, decoded.rejects, decoded.counts.continuations)
 
+    def _begin(self, origin: str, records: list[Record]) -> DecodeMemory:
+        return DecodeMemory(latest_us=self._latest_us(origin, records[0].offset) if records else None)
+
     def forget(self, origin: str) -> None:
         """An origin is over."""
         self.memories.pop(origin, None)
 
 
-def _decode_settings(settings: InputSettings, bounds: Bounds) -> DecodeSettings:
+def zone_of(settings: InputSettings) -> tzinfo:
+    """The zone of time stamps that name none."""
+    return ZoneInfo(settings.timezone) if settings.timezone else UTC
+
+
+def decode_settings(settings: InputSettings, bounds: Bounds) -> DecodeSettings:
+    """How the decode stage is to read."""
     return DecodeSettings(
         envelope=settings.envelope,  # type: ignore[arg-type]  # checked where it is read
         session=settings.session,

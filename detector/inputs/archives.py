@@ -6,7 +6,7 @@
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from errno import ENOENT
 from typing import BinaryIO
 
@@ -26,7 +26,7 @@ def is_archive(path: str) -> bool:
     return path.endswith((".gz", ".zst"))
 
 
-def content(path: str, offset: int = 0, *, inode: int | None = None) -> Iterator[bytes]:
+def content(path: str, offset: int = 0, *, inode: int | None = None) -> Generator[bytes]:
     """The content from a byte offset on; what can be read comes before the error.
 
     Args:

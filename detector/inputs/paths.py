@@ -2,7 +2,6 @@
 
 import glob
 import os
-import time
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -90,13 +89,3 @@ def _below(folder: str) -> Iterable[str]:
 def _refuse(error: OSError) -> None:
     if isinstance(error, PermissionError):
         raise Unreadable(f"{error.filename}: permission denied; let this user list it.") from error
-
-
-def changed_us(path: str) -> int | None:
-    """When a file was last changed, microseconds since 1970: now for standard input, None if unknown."""
-    if path == STDIN:
-        return time.time_ns() // 1000
-    try:
-        return os.stat(path).st_mtime_ns // 1000  # noqa: PTH116  # beside os.path
-    except OSError:
-        return None

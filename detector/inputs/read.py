@@ -7,6 +7,7 @@ from detector.errors import Unreadable
 from detector.inputs.archives import CHUNK_BYTES, content, is_archive, unreadable
 from detector.inputs.lines import MAX_LINE_BYTES, Lines
 from detector.inputs.paths import STDIN
+from detector.inputs.siblings import Feed
 from detector.records import Record
 
 MAX_LINES = 8192
@@ -20,21 +21,38 @@ def read(
     max_lines: int = MAX_LINES,
     max_bytes: int = CHUNK_BYTES,
     max_line_bytes: int = MAX_LINE_BYTES,
+    origin: str | None = None,
+    before: int = 0,
 ) -> Iterator[list[Record]]:
     """The lines of a file from a line's offset on, in batches; the last one need not end in LF.
 
     A batch holds at most `max_lines` lines, and `max_bytes` of them plus one unfinished line.
 
+    Args:
+        path: the file.
+        offset: where a line begins; what is before it is left out.
+        max_lines: see above.
+        max_bytes: see above.
+        max_line_bytes: longer lines are cut.
+        origin: of the records, where it is not the path.
+        before: bytes of the same log in earlier files, which the records' offsets count too.
+
     Raises:
         Unreadable: after every whole line that could be read.
     """
-    lines = Lines(path, offset, max_line_bytes=max_line_bytes)
+    lines = Lines(origin or path, before + offset, max_line_bytes=max_line_bytes)
     for chunk in _chunks(path, offset, max_bytes):
         records = lines.feed(chunk)
         for start in range(0, len(records), max_lines):
             yield records[start : start + max_lines]
     if last := lines.finish():
         yield last
+
+
+def read_feed(feed: Feed, *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[list[Record]]:
+    """The lines of a log, file after file; offsets begin anew in each file, as they do for `watch`."""
+    for path in feed.files:
+        yield from read(path, max_line_bytes=max_line_bytes, origin=feed.origin)
 
 
 def _chunks(path: str, offset: int, max_bytes: int) -> Iterator[bytes]:
@@ -69,7 +87,7 @@ def _archive(path: str, offset: int) -> Iterator[bytes]:
     """Close the file after the first chunk: a merge reads that much of each long before the rest."""
     begun = content(path, offset)
     first = next(begun, b"")
-    begun.close()  # type: ignore[attr-defined]
+    begun.close()
     if first:
         yield first
         yield from content(path, offset + len(first))

@@ -22,10 +22,11 @@ def parse(
     from detector.cli.parse import parsed_rows, write_rows  # noqa: PLC0415
     from detector.cli.start import input_overrides, read_settings  # noqa: PLC0415
     from detector.embedded.core import explain_by  # noqa: PLC0415
+    from detector.embedded.dating import Dating  # noqa: PLC0415
     from detector.embedded.intake import Intake  # noqa: PLC0415
     from detector.embedded.reader import Bounds, Reader  # noqa: PLC0415
-    from detector.inputs.paths import changed_us, find  # noqa: PLC0415
-    from detector.inputs.read import read  # noqa: PLC0415
+    from detector.inputs.paths import find  # noqa: PLC0415
+    from detector.inputs.read import read_feed  # noqa: PLC0415
     from detector.stages.parse.parse import Parser  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
     from training.corpus import learn  # noqa: PLC0415
@@ -36,11 +37,12 @@ def parse(
     with Shown(paths, 1) as shown:
         learnt = learn(paths, wanted, bounds, shown.told)
     parser = Parser(learnt.vocabulary)
-    intake = Intake(Reader(learnt.input, learnt.headers, bounds, changed_us), parser)
+    dating = Dating(learnt.input, learnt.headers, bounds)
+    intake = Intake(Reader(learnt.input, learnt.headers, bounds, dating.latest_us), parser)
     explain = explain_by(parser)
-    for path in paths:
-        feed = read(path, max_line_bytes=bounds.max_line_bytes)
-        for timed in intake.timed(path, feed):
+    for feed in dating.feeds(paths):
+        records = read_feed(feed, max_line_bytes=bounds.max_line_bytes)
+        for timed in intake.timed(feed.origin, records):
             batch = intake.batch(timed)
             write_rows(parsed_rows(batch.lines, batch.tokens, explain))
     for reject in intake.take_rejects():

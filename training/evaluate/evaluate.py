@@ -11,7 +11,7 @@ import numpy as np
 from detector.embedded.core import Core
 from detector.embedded.replay import Replay
 from detector.errors import BadSetup
-from detector.inputs.read import read
+from detector.inputs.read import read_feed
 from detector.stages.header import header as headers
 from detector.stages.judge.budget import PER_SESSIONS
 from training.corpus import Learnt, gather
@@ -115,7 +115,7 @@ def _labels(path: Path, rows: Iterator[list[str]]) -> Iterator[tuple[str, bool]]
 def replayed(core: Core, paths: Sequence[str]) -> dict[str, float]:
     """The score of every source that a replay closes; of several lives the highest."""
     bound = core.rules.bounds.max_line_bytes
-    feeds = {path: read(path, max_line_bytes=bound) for path in paths}
+    feeds = {feed.origin: read_feed(feed, max_line_bytes=bound) for feed in core.feeds(paths)}
     scores: dict[str, float] = {}
     for step in Replay(core).steps(feeds):
         for closed in step.done.closed:

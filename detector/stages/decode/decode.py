@@ -22,7 +22,7 @@ from detector.stages.decode.settings import DecodeSettings, compiled
 from detector.stages.decode.source import SEARCHED_BYTES, found_in, joined
 from detector.stages.decode.stamps import Stamps
 from detector.stages.header.header import Headers
-from detector.stages.header.timestamp import DAY_US, HALF_YEAR_US
+from detector.stages.header.timestamp import DAY_US, PAST_US
 
 _MARKS = frozenset(b"\xef\xfe\xff")
 _UNUSUAL = _MARKS | frozenset(b" \t\v\f{<")
@@ -129,7 +129,7 @@ class Decoder:
     def _syslog(self, raw: bytes, out: Assembly) -> None:
         near_us = out.reference_us
         if out.latest_us is not None:
-            near_us = out.latest_us + DAY_US - HALF_YEAR_US  # RFC 3164 has no year: none that is to come
+            near_us = out.latest_us + DAY_US - PAST_US  # RFC 3164 has no year: none that is to come
         self._entry(syslog.entry(raw, self._stamp, near_us), -1, out)
 
     def _entry(self, entry: Entry, sub: int, out: Assembly) -> None:

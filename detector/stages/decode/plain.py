@@ -11,7 +11,7 @@ from detector.stages.decode.entry import level_name
 from detector.stages.decode.stamps import MINUTE_US, Stamps
 from detector.stages.header.header import NOTHING, Cut, Headers
 from detector.stages.header.shape import LONGEST_LINE, LONGEST_REMEMBERED, REMEMBERED, SHAPE
-from detector.stages.header.timestamp import DAY_US, HALF_DAY_US, HALF_YEAR_US
+from detector.stages.header.timestamp import DAY_US, HALF_DAY_US, PAST_US
 
 
 class Heading(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +57,7 @@ class PlainReader:
 
     def not_after(self, latest_us: int, time_us: int, heading: Heading, line: bytes) -> int:
         """The line's time, a year or a day earlier where it left that out and would lie in the future."""
-        slack_us, back_us = (MINUTE_US, HALF_DAY_US) if heading.kind == "time" else (DAY_US, HALF_YEAR_US)
+        slack_us, back_us = (MINUTE_US, HALF_DAY_US) if heading.kind == "time" else (DAY_US, PAST_US)
         if time_us <= latest_us + slack_us:
             return time_us
         earlier_us = self.time_us(heading, line, latest_us - back_us)

@@ -14,6 +14,8 @@ DAY_US: Final = 86_400 * SECOND_US
 # How far from the reference a stamp without a date, or without a year, is still the closest candidate.
 HALF_DAY_US: Final = DAY_US // 2
 HALF_YEAR_US: Final = 180 * DAY_US
+# So long before an instant, the closest candidate without a year is the last one that is not after it.
+PAST_US: Final = 183 * DAY_US
 EPOCH_DIGITS: Final = 10
 REMEMBERED: Final = 8192  # days, and tails, kept per kind before the memory starts anew
 

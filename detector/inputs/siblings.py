@@ -1,0 +1,138 @@
+"""Which of the named files are the rotations of one log, and in which order. Looks into files.
+
+Names are a guess, so the first time stamps of the files must agree with the order that the names give;
+where they do not, every file stays a log of its own.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from detector.errors import Unreadable
+from detector.inputs.archives import content
+from detector.stages.header.timeforms import PATTERNS, parse_time
+
+LOOKED_AT_BYTES: Final = 1 << 14  # of a file, and of a line in it, where its first time stamp stands
+LINE_BYTES: Final = 200
+SLACK_US: Final = 60_000_000  # by which a rotation may begin before the one before it
+
+_DAY = r"(?:19|20)\d\d[-._]?(?:0[1-9]|1[0-2])[-._]?(?:0[1-9]|[12]\d|3[01])"
+_DATE = rf"(?P<date>{_DAY}(?:[-_T.:]?\d\d(?:[-_:.]?\d\d){{0,2}})?|1\d{{9}})"
+_PART = r"(?:[.\-_](?P<part>\d{1,3}))?"
+_PACKED = r"(?:\.(?:gz|zst))?"
+# app.log.2, app.log-20260131, app.log.2026-01-31_06.gz, app.log-20260131.1.gz, app.log.old
+_BEHIND = re.compile(
+    rf"(?P<live>.+?)(?:[.\-_]{_DATE}{_PART}|\.(?P<number>\d{{1,3}})|\.(?P<old>old)){_PACKED}"
+)
+# app-2026-01-31.log, app.2026-01-31.3.log.gz; a number alone (app-1.log) names an instance
+_WITHIN = re.compile(rf"(?P<stem>.+?)[.\-_]{_DATE}{_PART}(?P<end>\.[A-Za-z]\w*){_PACKED}")
+_YEARLESS: Final = ("syslog", "klog", "month-day")
+_DATED: Final = (
+    *("iso", "iso-dots", "slashes", "slashes-short", "month-first"),
+    *("day-dots", "access", "day-name", "mail", "asctime"),
+)
+_WITH_DATE: Final = {kind: re.compile(PATTERNS[kind]) for kind in (*_DATED, *_YEARLESS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One log: a file, or all of its rotations."""
+
+    origin: str  # path of the live file, also where it is not there; names the source where nothing else does
+    files: tuple[str, ...]  # oldest first
+
+
+class _Place(NamedTuple):
+    """Where a rotation comes among its siblings: the smallest is the oldest."""
+
+    age: int  # 0 dated, 1 numbered, 2 live
+    date: str = ""
+    number: int = 0
+
+
+_LIVE = _Place(2)
+_Family = list[tuple[_Place, str]]
+
+
+def feeds_of(paths: Iterable[str], *, joined: bool = True) -> list[Feed]:
+    """The logs that the files belong to, sorted; unless `joined`, every file is one of its own."""
+    known = sorted(set(paths))
+    families: dict[str, _Family] = {}
+    for path in known if joined else ():
+        live, place = _read_name(path)
+        families.setdefault(live, []).append((place, path))
+    feeds: dict[str, Feed] = {path: Feed(path, (path,)) for path in known}
+    for live, family in families.items():
+        if files := _ordered(family):
+            feeds |= dict.fromkeys(files, Feed(live, files))
+    return sorted(set(feeds.values()), key=lambda feed: feed.origin)
+
+
+def _read_name(path: str) -> tuple[str, _Place]:
+    """The live file's path that a name speaks of, and the place; its own where it names no rotation."""
+    folder, name = os.path.split(path)
+    if found := _BEHIND.fullmatch(name):
+        live = os.path.join(folder, found["live"])  # noqa: PTH118  (keeps the path as it was typed)
+        # 1 and 2 may be instances of something that is no log
+        if not found["number"] or "." in found["live"].strip(".") or os.path.exists(live):  # noqa: PTH110
+            return live, _place(found)
+    elif found := _WITHIN.fullmatch(name):
+        live = os.path.join(folder, found["stem"] + found["end"])  # noqa: PTH118
+        if os.path.exists(live):  # noqa: PTH110  (else each day has a live file of its own)
+            return live, _place(found)
+    return path, _LIVE
+
+
+def _place(found: re.Match[str]) -> _Place:
+    parts = found.groupdict()
+    if date := parts["date"]:
+        if len(date) == len("1750000000") and date.startswith("1"):
+            date = datetime.fromtimestamp(int(date), UTC).strftime("%Y%m%d%H%M%S")
+        return _Place(0, re.sub(r"\D", "", date).ljust(14, "0"), int(parts["part"] or 0))
+    return _Place(1, number=-int(parts.get("number") or 0))
+
+
+def _ordered(family: _Family) -> tuple[str, ...]:
+    """The files, oldest first; none where they are not rotations of one log."""
+    if len(family) < 2:  # noqa: PLR2004
+        return ()
+    firsts = {path: _first_us(path) for _, path in family}
+    for turned in (family, [(_turned(place), path) for place, path in family]):
+        order = [path for _, _, path in sorted((place, firsts[path] or 0, path) for place, path in turned)]
+        times = [time_us for path in order if (time_us := firsts[path]) is not None]
+        if all(earlier <= later + SLACK_US for earlier, later in pairwise(times)):
+            return tuple(order)
+    return ()
+
+
+def _turned(place: _Place) -> _Place:
+    """Some writers number upwards: the highest is the newest."""
+    return _Place(place.age, place.date, -place.number)
+
+
+def _first_us(path: str) -> int | None:
+    """The first time stamp in a file's first lines; None where its year is a guess."""
+    for line in _first_lines(path):
+        found = [
+            (match.start(), kind, match[0]) for kind in _WITH_DATE if (match := _WITH_DATE[kind].search(line))
+        ]
+        if found:
+            _, kind, text = min(found, key=lambda one: one[0])
+            return None if kind in _YEARLESS else parse_time(kind, text)
+    return None
+
+
+def _first_lines(path: str) -> Iterator[bytes]:
+    if not os.path.isfile(path):  # noqa: PTH113  (a pipe can be read once)
+        return
+    begun = content(path)
+    try:
+        chunk = next(begun, b"")
+    except Unreadable:
+        return  # whoever reads the file says so
+    begun.close()
+    yield from (line[:LINE_BYTES] for line in chunk[:LOOKED_AT_BYTES].split(b"\n"))
