@@ -51,9 +51,24 @@ def test_the_environment_goes_before_the_file(toml: Path) -> None:
 def test_variables_of_kubernetes_are_left_alone(toml: Path) -> None:
     """A service of this name makes Kubernetes set variables with our prefix."""
     toml.write_text("")
-    assert (
-        load(toml, {"TAILRACE_SERVICE_HOST": "10.0.0.1", "TAILRACE_PORT": "tcp://10.0.0.1:80"}) == Settings()
-    )
+    names = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"]
+    names += ["STATE_DB_SERVICE_HOST", "STATE_DB_PORT_5432_TCP_PROTO"]
+    assert load(toml, {f"TAILRACE_{name}": "10.0.0.1" for name in names}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("TAILRACE_ALERTS_BUDGET", "did you mean TAILRACE_ALERTS__BUDGET?"),
+        ("TAILRACE_BUNDLE_PATH", "did you mean TAILRACE_BUNDLE__PATH?"),
+        ("TAILRACE_WEBHOOK_SECRET", "did you mean TAILRACE_RECEIVERS__WEBHOOK__0__SECRET?"),
+        ("TAILRACE_QQ", "a name is TAILRACE_SECTION__KEY; unset it"),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_refused(toml: Path, name: str, advice: str) -> None:
+    """An underscore too few must not leave a budget as it was, in silence."""
+    toml.write_text("")
+    assert _faults(toml, {name: "3"}) == [f"variable {name}: sets nothing: {advice}"]
 
 
 def test_every_fault_is_reported_at_once(toml: Path) -> None:

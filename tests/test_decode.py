@@ -1,6 +1,7 @@
 """Records become the same lines however they are cut, and any bytes become lines or a reason."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.errors import BadSetup
+from detector.inputs.read import read
 from detector.records import EVIDENCE_BYTES, Line, Record
 from detector.stages.decode import memory as decode_memory
 from detector.stages.decode.assembly import Decoded
@@ -308,9 +310,19 @@ def test_a_record_that_is_no_object_is_put_aside_where_objects_are_asked_for() -
 
 def test_a_line_beyond_the_bound_is_put_aside() -> None:
     """Ten megabytes are named, not kept."""
+    reason = "line of 10000000 bytes exceeds max_line_bytes (1048576)"
     found = decoded(b"x" * 10_000_000)
-    assert found.rejects[0].reason == "line of 10000000 bytes exceeds max_line_bytes"
+    assert [reject.reason for reject in found.rejects] == [reason]
     assert len(found.rejects[0].value) == 1_024
+
+
+def test_a_line_that_its_feed_cut_is_put_aside_with_its_whole_length(tmp_path: Path) -> None:
+    """What was read of a file is only the beginning; the message counts the line as it lies there."""
+    (tmp_path / "a.log").write_bytes(b"x" * 4_999 + b"\n")
+    cut = [record for batch in read(str(tmp_path / "a.log"), max_line_bytes=1_000) for record in batch]
+    assert len(cut[0].value) < 4_999
+    found = Decoder(DecodeSettings(max_line_bytes=1_000), ISO).decode(cut, DecodeMemory())
+    assert [reject.reason for reject in found.rejects] == ["line of 4999 bytes exceeds max_line_bytes (1000)"]
 
 
 def test_what_nobody_saw_is_left_out() -> None:

@@ -5,23 +5,34 @@ TAILRACE_RECEIVERS__WEBHOOK__0__SECRET. A value that starts with [ or { is JSON.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 PREFIX = "TAILRACE_"
 NESTED = "__"
 
+# What Kubernetes sets in every container for a service called tailrace, or tailrace-something.
+_KUBERNETES = re.compile(
+    r"TAILRACE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT(?:_\w+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
+)
+
 Loc = tuple[str | int, ...]
 
 
 def overrides(environment: Mapping[str, str]) -> dict[Loc, str]:
-    """The name of the variable that sets each key.
+    """The name of the variable that sets each key."""
+    return {_loc(name): name for name in _ours(environment) if NESTED in name}
 
-    Variables without a double underscore are somebody else's: Kubernetes adds
-    TAILRACE_SERVICE_HOST and others for a service of this name.
-    """
-    names = sorted(name for name in environment if name.startswith(PREFIX) and NESTED in name)
-    return {_loc(name): name for name in names}
+
+def strays(environment: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that set nothing, as they have no double underscore."""
+    return [name for name in _ours(environment) if NESTED not in name]
+
+
+def _ours(environment: Mapping[str, str]) -> list[str]:
+    names = sorted(name for name in environment if name.startswith(PREFIX))
+    return [name for name in names if NESTED in name or not _KUBERNETES.fullmatch(name)]
 
 
 def _loc(name: str) -> Loc:

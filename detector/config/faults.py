@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
-from detector.config.environment import Loc
+from detector.config.environment import PREFIX, Loc
 from detector.config.options import Settings
+from detector.config.reference import rows
 
 # What to do, for the kinds of fault whose own words would speak of Python.
 ADVICE = {
@@ -37,6 +38,14 @@ def explain(fault: ErrorDetails, file: str, variables: Mapping[Loc, str]) -> str
     loc = fault["loc"]
     named = (f"variable {name}" for at, name in variables.items() if _is_about(fault, at))
     return f"{next(named, file)}: {'.'.join(map(str, loc))}: {_advice(fault)}"
+
+
+def explain_stray(name: str) -> str:
+    """One line about a variable with our prefix that sets nothing."""
+    known = [row.variable.removeprefix(PREFIX) for row in rows()]  # all begin alike: that says nothing
+    near = get_close_matches(name.removeprefix(PREFIX), known, n=1)
+    advice = f"did you mean {PREFIX}{near[0]}?" if near else "a name is TAILRACE_SECTION__KEY; unset it"
+    return f"variable {name}: sets nothing: {advice}"
 
 
 def _is_about(fault: ErrorDetails, at: Loc) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from detector.config.environment import Loc, overrides, put, value
-from detector.config.faults import explain
+from detector.config.environment import Loc, overrides, put, strays, value
+from detector.config.faults import explain, explain_stray
 from detector.config.options import Settings
 from detector.errors import BadSetup
 
@@ -30,6 +30,7 @@ def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
     for loc, name in variables.items():
         tree = put(tree, loc, value(environment[name]))
     tree, faults = _with_secrets(tree, str(named))
+    faults = [*(explain_stray(name) for name in strays(environment)), *faults]
     try:
         settings = _SETTINGS.validate_python(tree)
     except ValidationError as error:

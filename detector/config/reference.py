@@ -31,7 +31,8 @@ Written by `make docs` from `detector/config/options.py`: change it there.
 One TOML file: `--config FILE`, or `tailrace.toml` in the working directory where there is one.
 A variable `TAILRACE_SECTION__KEY` overrides a key of the file, and `TAILRACE_RECEIVERS__WEBHOOK__0__SECRET`
 one of the first webhook; lists are written as JSON. Options of the command line go before both.
-Unknown keys are refused, and every fault is reported at once. Relative paths start at the working
+Unknown keys are refused, as are other variables that begin with `TAILRACE_` (those that Kubernetes sets for a
+service of this name are left alone), and every fault is reported at once. Relative paths start at the working
 directory. `tailrace check-config` prints what holds, with secrets masked.
 """
 

@@ -66,7 +66,9 @@ class Decoder:
             out.blank()
             return
         if len(raw) > self._settings.max_line_bytes:
-            out.reject(f"line of {len(raw)} bytes exceeds max_line_bytes")
+            # A feed cuts what is too long, but says where it ended; the line's own end is not counted.
+            length, bound = max(len(raw), record.end - record.offset - 1), self._settings.max_line_bytes
+            out.reject(f"line of {length} bytes exceeds max_line_bytes ({bound})")
             return
         if raw[0] in _UNUSUAL:
             self._unusual(raw, out)
