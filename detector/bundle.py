@@ -278,10 +278,16 @@ def _manifest(path: Path) -> tuple[Manifest, str]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise BadSetup(f"{path} is no bundle: {file.name} cannot be read ({error.strerror})") from error
+        raise BadSetup(
+            f"{path} is no bundle: {file.name} cannot be read ({error.strerror}); "
+            "name the directory that tailrace-train fit wrote"
+        ) from error
     version = _read(content, dict[str, Any], file).get("schema_version")
     if version != SCHEMA_VERSION:
-        raise BadSetup(f"{file}: schema_version is {version!r}, this program reads {SCHEMA_VERSION}")
+        raise BadSetup(
+            f"{file}: schema_version is {version!r}, this program reads {SCHEMA_VERSION}; "
+            "train the bundle again, or use the version of tailrace that wrote it"
+        )
     manifest = _read(content, Manifest, file)
     return manifest, _identity(manifest)
 
@@ -293,7 +299,7 @@ def _verified(path: Path, name: str, digest: str) -> bytes:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise BadSetup(f"{file} cannot be read ({error.strerror}); the bundle is incomplete") from error
+        raise BadSetup(f"{file} cannot be read ({error.strerror}); the bundle is incomplete: copy or train it again") from error
     if hashlib.sha256(content).hexdigest() != digest:
         raise BadSetup(f"{file} does not match its SHA-256 in manifest.json; copy or train the bundle again")
     return content
@@ -303,7 +309,7 @@ def _read(content: bytes, kind: Any, file: Path) -> Any:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.MsgspecError as error:
-        raise BadSetup(f"{file}: {error}") from error
+        raise BadSetup(f"{file} is damaged ({error}); copy or train the bundle again") from error
 
 
 def write(path: Path, manifest: Manifest, files: dict[str, bytes]) -> str:

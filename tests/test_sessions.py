@@ -89,6 +89,19 @@ def test_a_killed_fit_goes_on_to_the_same_bundle(fitted: Path, tmp_path: Path) -
     assert one | {"created": ""} == other | {"created": ""}
 
 
+def test_a_resume_without_a_checkpoint_says_that_it_starts_anew(tmp_path: Path) -> None:
+    """Whoever names another folder by mistake learns of it before the hours of training."""
+    write_log(tmp_path / "few.log", jobs=10)
+    out = tmp_path / "bundle"
+    words = command("training", "fit", tmp_path / "few.log", *OPTIONS, "--out", out, "--resume")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[0] == f"nothing to resume: no checkpoint in {out}; the fit starts anew"
+    (out / "training").mkdir(parents=True)
+    (out / "training" / "fold 1 of 4.pt").touch()
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "nothing to resume" not in done.stderr
+
+
 def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
     """Until a file is there; the process that writes it must be alive."""
     ends = time.monotonic() + DEADLINE_S

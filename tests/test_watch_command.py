@@ -1,6 +1,7 @@
 """`tailrace watch` and `tailrace bundle verify` as people and service managers run them."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -218,6 +219,7 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"state": "logs/state.db", "log": "logs/*"}, 2, "is among its inputs"),
     ({"state": "logs/app.log"}, 2, "is among its inputs"),
     ({"state": "bundle/model.onnx"}, 3, "cannot be opened as a state file"),
+    ({"state": "stat/state.db"}, 2, "/stat; create it or correct the path"),
 ]
 
 
@@ -230,6 +232,14 @@ def test_what_cannot_work_is_said_at_once(
         setattr(folder, name, folder.path / value)
     assert run(app, [*folder.words(), "--once"]) == code
     assert sentence in said(capfd)
+
+
+def test_a_receiver_s_file_needs_its_folder(folder: Folder, capfd: pytest.CaptureFixture[str]) -> None:
+    """A misspelt folder is said at the start, not at the first alert; nothing is created."""
+    folder.config.write_text(f'{CONFIG}[[receivers.jsonl]]\nname = "told"\npath = "{folder.path}/tld/a.jsonl"\n')
+    assert run(app, [*folder.words(), "--once"]) == 2
+    assert f"file of the receiver told {folder.path}/tld/a.jsonl: there is no folder" in said(capfd)
+    assert not folder.state.exists()
 
 
 def test_inputs_and_state_may_stand_in_the_configuration(
@@ -256,3 +266,27 @@ def test_a_bundle_is_verified(folder: Folder, capfd: pytest.CaptureFixture[str])
     model.write_bytes(model.read_bytes()[:-1] + b"x")
     assert run(app, ["bundle", "verify", str(folder.bundle)]) == 2
     assert said(capfd).startswith(f"tailrace: {model} does not match its SHA-256")
+
+
+DAMAGE: list[tuple[str, bytes | None, str]] = [
+    ("manifest.json", b"not JSON", "manifest.json is damaged (JSON is malformed"),
+    ("manifest.json", b"[]", "manifest.json is damaged (Expected `object`"),
+    ("manifest.json", b"{}", "schema_version is None"),
+    ("manifest.json", None, "is no bundle: manifest.json cannot be read"),
+    ("templates.json", b"{}", "templates.json does not match its SHA-256"),
+    ("model.onnx", None, "model.onnx cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), DAMAGE)
+def test_a_damaged_bundle_is_refused_with_what_to_do(
+    folder: Folder, name: str, content: bytes | None, sentence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong with a file, the message names it and the way out."""
+    (folder.bundle / name).unlink()
+    if content is not None:
+        (folder.bundle / name).write_bytes(content)
+    assert run(app, ["bundle", "verify", str(folder.bundle)]) == 2
+    message = said(capfd)
+    assert sentence in message
+    assert re.search(r"train (the bundle|it) again|name the directory that tailrace-train fit wrote$", message)

@@ -59,6 +59,11 @@ def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) ->
         return made
 
 
+def can_resume(out: Path) -> bool:
+    """Whether an interrupted fit left checkpoints that another one can go on from."""
+    return any(checkpoint.name != MODEL for checkpoint in (out / CHECKPOINTS).glob("*.pt"))
+
+
 def _make_ready(order: Order) -> None:
     """A folder for checkpoints; those of an earlier fit go unless this one goes on with them."""
     folder = order.out / CHECKPOINTS

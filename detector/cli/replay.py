@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+from detector.cli.outputs import need_folder
 from detector.errors import BadSetup, Unreadable
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def replay(
     """
     from detector.cli.start import core_of, read_settings  # noqa: PLC0415  # heavy: --help need not wait
 
+    need_folder(scores, "--scores")
+    need_folder(rejects, "--rejects")
     settings, budgets = read_settings(config), _budgets(budget)
     _check_outputs(inputs, scores, rejects)
     if len(budgets) > 1 and "-" in inputs:

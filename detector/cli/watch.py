@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+from detector.cli.outputs import need_folder
 from detector.errors import BadSetup
 
 
@@ -38,6 +39,9 @@ def watch(
         raise BadSetup("nothing to watch: name files, folders or globs, or set input.paths")
     if path is None:
         raise BadSetup("no state file is named: give --state FILE, or set state.path in the configuration")
+    need_folder(path, "state file")
+    for jsonl in settings.receivers.jsonl:
+        need_folder(jsonl.path, f"file of the receiver {jsonl.name}")
     order = Order(
         inputs=named,
         state=path,

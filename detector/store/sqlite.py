@@ -176,7 +176,6 @@ class Store:
 
 def _lock(path: Path) -> IO[str]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
     except OSError as error:
         raise Unreadable(f"{path} cannot be used as a state file: {error.strerror}") from error

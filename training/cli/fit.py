@@ -70,7 +70,7 @@ def fit(
     from detector.inputs.paths import find  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
     from training.made import Order  # noqa: PLC0415
-    from training.make import make  # noqa: PLC0415
+    from training.make import can_resume, make  # noqa: PLC0415
 
     settings = read_settings(config)
     paths = find(files)
@@ -94,6 +94,8 @@ def fit(
         bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
         processes=min(os.cpu_count() or 1, MOST_PROCESSES),
     )
+    if resume and not can_resume(out):
+        sys.stderr.write(f"nothing to resume: no checkpoint in {out}; the fit starts anew\n")
     with Shown(paths, epochs) as shown:
         made = make(order, shown.told, shown.stage, lambda: datetime.now(UTC))
     _say(made)
