@@ -299,7 +299,9 @@ def _verified(path: Path, name: str, digest: str) -> bytes:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise BadSetup(f"{file} cannot be read ({error.strerror}); the bundle is incomplete: copy or train it again") from error
+        raise BadSetup(
+            f"{file} cannot be read ({error.strerror}); the bundle is incomplete: copy or train it again"
+        ) from error
     if hashlib.sha256(content).hexdigest() != digest:
         raise BadSetup(f"{file} does not match its SHA-256 in manifest.json; copy or train the bundle again")
     return content

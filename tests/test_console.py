@@ -12,7 +12,7 @@ from rich.console import Console
 from detector.notify.console import people, printable, show_alert
 from detector.records import Alert, EvidenceLine
 from detector.store.deliveries import Delivery
-from tests.delivery import SAMPLE, revision
+from tests.delivery import SAMPLE
 
 EVIL = "\x1b[2J\x1b]8;;http://evil\x07click\x1b]8;;\x07 \r\n\u202egpj [bold red]x[/] :smile: \x9b31m"
 
@@ -96,18 +96,49 @@ def test_printable_text_is_printable(text: str) -> None:
         assert shown == text
 
 
-def test_a_later_revision_prints_only_what_it_adds() -> None:
-    """The stream of alerts does not repeat itself; the end of an alert is two lines and its id."""
+def _news(*revisions: Alert) -> list[str]:
+    """What a stream of revisions prints, line by line."""
     stdout = io.StringIO()
     send = people(stdout)
 
-    async def send_both() -> None:
-        for item in (revision("a", 2), revision("a", 3, "resolved")):
-            await send(Delivery(1, item.alert_id, item.revision, item.payload, 0))
+    async def send_all() -> None:
+        for one in revisions:
+            await send(Delivery(1, one.alert_id, one.revision, msgspec.json.encode(one), 0))
 
-    asyncio.run(send_both())
-    text = stdout.getvalue()
-    assert "Claim successful" in text
-    assert "Terminating instance i-17" not in text
-    assert " RESOLVED  nova-compute: stopped half-way" in text
-    assert "to 2026-11-21T10:05:00.000000Z" in text
+    asyncio.run(send_all())
+    return stdout.getvalue().splitlines()
+
+
+ERROR, OVER = (f" {word}  nova-compute: stopped half-way" for word in ("ERROR", "RESOLVED"))
+FIRST = msgspec.structs.replace(SAMPLE, lines=SAMPLE.lines[:2])
+RESOLVED = msgspec.structs.replace(
+    SAMPLE, revision=4, status="resolved", resolved_at="2026-11-21T10:05:30.500000Z"
+)
+
+
+def test_a_later_revision_is_one_line_that_says_what_it_adds() -> None:
+    """The stream of alerts does not repeat itself: lines that came after, a higher score, the end."""
+    second = msgspec.structs.replace(SAMPLE, revision=2)
+    third = msgspec.structs.replace(SAMPLE, revision=3, score=20.5)
+    whole = len(_news(FIRST))
+    assert whole > 8
+    assert _news(FIRST, second, third, RESOLVED)[whole:] == [
+        f"{ERROR}, 1 more line   alert 5f2b8c0d1e4a7b93",
+        f"{ERROR}, score now 20.50   alert 5f2b8c0d1e4a7b93",
+        f"{OVER}, after 5 min 30 s, score now 12.31   alert 5f2b8c0d1e4a7b93",
+    ]
+
+
+def test_a_later_revision_can_be_the_first_that_is_seen() -> None:
+    """After a restart nothing is known of what was printed; an alert without times has no length."""
+    timeless = msgspec.structs.replace(RESOLVED, opened_at=None, resolved_at=None, lines=[])
+    assert _news(msgspec.structs.replace(SAMPLE, revision=2)) == [
+        f"{ERROR}, 1 more line   alert 5f2b8c0d1e4a7b93"
+    ]
+    assert _news(timeless) == [f"{OVER}   alert 5f2b8c0d1e4a7b93"]
+
+
+def test_an_alert_that_only_goes_on_says_so() -> None:
+    """A revision that adds neither lines nor score has been flagged tenfold."""
+    again = msgspec.structs.replace(FIRST, revision=2)
+    assert _news(FIRST, again)[-1] == f"{ERROR}, goes on   alert 5f2b8c0d1e4a7b93"

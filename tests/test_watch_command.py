@@ -14,11 +14,12 @@ import pytest
 from detector.cli.__main__ import app
 from detector.cli.run import run
 from tests.receiver import Script, serving
-from tests.small_bundle import small_bundle
+from tests.small_bundle import log_line, small_bundle
 from tests.test_watch_kill import assert_told_all, revisions_of
 from tests.watching import (
     COMMAND,
     CONFIG,
+    START_S,
     commits_of,
     core_of,
     lines_of,
@@ -211,6 +212,41 @@ def test_webhooks_get_every_alert_though_the_process_is_killed(folder: Folder, f
     assert_told_all(folder.path / "told.jsonl", folder.state)
 
 
+def test_the_closing_words_name_what_waits(folder: Folder, capfd: pytest.CaptureFixture[str]) -> None:
+    """A receiver that cannot be reached is no failure of the run; the next start sends what waits for it."""
+    script = Script()
+    with serving(script):
+        url = script.url
+    webhook = f'[[receivers.webhook]]\nname = "ops"\nurl = "{url}"\nallow_private = true\n'
+    folder.config.write_text(CONFIG + webhook)
+    assert run(app, [*folder.words(), "--once"]) == 0
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    [waits] = [event for event in told if event["event"] == "deliveries wait"]
+    assert waits["hint"] == "the next start sends them"
+    assert told[-1]["undelivered"] == waits["receivers"]["ops"] > 0
+    folder.config.write_text(CONFIG)
+    assert run(app, [*folder.words(), "--once"]) == 0
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [event["event"] for event in told] == ["watching", "stopped"]
+    assert told[-1]["undelivered"] == 0
+    assert "open_sessions" not in told[-1]
+
+
+def test_the_closing_words_count_the_sessions_that_are_open(
+    folder: Folder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What --once leaves open is not judged yet, and whoever runs it is told so."""
+    shutil.rmtree(folder.bundle)
+    small_bundle(folder.bundle, session=True)
+    folder.log.write_bytes(b"".join(log_line(START_S + at, "web-a", 1, job=at) for at in range(5)))
+    assert run(app, [*folder.words(), "--once"]) == 0
+    assert json.loads(said(capfd))["open_sessions"] == 5
+    with folder.log.open("ab") as file:
+        file.write(log_line(START_S + 3_000, "web-a", 1, job=9))
+    assert run(app, [*folder.words(), "--once"]) == 0
+    assert json.loads(said(capfd))["open_sessions"] == 1
+
+
 FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"log": "nope.log"}, 3, "no such file or folder"),
     ({"log": "nope-*.log"}, 3, "waited for"),
@@ -236,7 +272,9 @@ def test_what_cannot_work_is_said_at_once(
 
 def test_a_receiver_s_file_needs_its_folder(folder: Folder, capfd: pytest.CaptureFixture[str]) -> None:
     """A misspelt folder is said at the start, not at the first alert; nothing is created."""
-    folder.config.write_text(f'{CONFIG}[[receivers.jsonl]]\nname = "told"\npath = "{folder.path}/tld/a.jsonl"\n')
+    folder.config.write_text(
+        f'{CONFIG}[[receivers.jsonl]]\nname = "told"\npath = "{folder.path}/tld/a.jsonl"\n'
+    )
     assert run(app, [*folder.words(), "--once"]) == 2
     assert f"file of the receiver told {folder.path}/tld/a.jsonl: there is no folder" in said(capfd)
     assert not folder.state.exists()
@@ -289,4 +327,6 @@ def test_a_damaged_bundle_is_refused_with_what_to_do(
     assert run(app, ["bundle", "verify", str(folder.bundle)]) == 2
     message = said(capfd)
     assert sentence in message
-    assert re.search(r"train (the bundle|it) again|name the directory that tailrace-train fit wrote$", message)
+    assert re.search(
+        r"train (the bundle|it) again|name the directory that tailrace-train fit wrote$", message
+    )

@@ -83,7 +83,7 @@ def run(order: Order, settings: Settings, core: Core) -> int:
             reporter = _Reporter(watch, deliverer)
             poll_s, ends = settings.input.poll_s, order.ends
             last = follow(watch, stopping, poll_s=poll_s, once=ends, after=reporter.after)
-        _log.info("stopped", **msgspec.to_builtins(watch.counts))
+        _say_what_is_left(order, watch, session=core.policy.session)
         if order.once and last is not None and last.troubles:
             raise Unreadable("; ".join(f"{trouble.path}: {trouble.reason}" for trouble in last.troubles))
         return EXIT_INTERRUPTED if stopping.interrupted else 0
@@ -107,6 +107,20 @@ def _delivering(order: Order, store: Store) -> Iterator[Deliverer]:
         deliverer.stop(STOP_S)
     if order.ends:
         deliverer.drain()
+
+
+def _say_what_is_left(order: Order, watch: Watch, *, session: bool) -> None:
+    """The closing words: what was done, which deliveries wait, and what is still open."""
+    names = {receiver.name for receiver in order.receivers}
+    with open_deliveries(order.state) as deliveries:
+        states = deliveries.counts().items()
+    waiting = {name: count for (name, state), count in states if state == "pending" and name in names}
+    if waiting:
+        _log.warning("deliveries wait", receivers=waiting, hint="the next start sends them")
+    left: dict[str, int] = {"undelivered": sum(waiting.values())}
+    if session and order.ends:  # reads every state: a service that is told to stop has no time for it
+        left["open_sessions"] = watch.open_sources()
+    _log.info("stopped", **msgspec.to_builtins(watch.counts), **left)
 
 
 class _Reporter:

@@ -17,6 +17,7 @@ from detector.inputs import batch as inputs
 from detector.inputs.follow import Follower
 from detector.pipeline import Advance, Batch, advance, sources_of
 from detector.records import Reject
+from detector.stages.judge.state import decode
 from detector.store.sqlite import Commit, Fence, Store
 
 SHARD = "files"  # one watch is one shard
@@ -107,6 +108,11 @@ class Watch:
         """Say what the clock alone calls for, where it calls for something."""
         while self._states.due(clock_us, 1):
             self._advance(Batch([], [], [], clock_us))
+
+    def open_sources(self) -> int:
+        """Count the sources whose life has not ended; reads every stored state."""
+        bundle_id = self._core.bundle.id
+        return sum(not decode(state, bundle_id).ended for state in self._store.each_state())
 
     def _advance(self, batch: Batch) -> None:
         """One batch, with what is due by its clock, through the core and into the store."""

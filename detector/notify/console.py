@@ -3,6 +3,7 @@
 import asyncio
 import unicodedata
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, TextIO
 
 import msgspec
@@ -12,6 +13,7 @@ from rich.text import Text
 from detector.notify.answer import Answer, Outcome
 from detector.notify.queue import Notification, Send
 from detector.records import Alert, EvidenceLine
+from detector.words import counted, duration
 
 RULES: Final = {
     "sequence": "unusual sequence",
@@ -26,17 +28,26 @@ _SEVERITIES: Final = {
     "info": "bold cyan",
 }
 _LABEL_WIDTH = 10
+_REMEMBERED = 1_000  # alerts whose last revision is compared with the next
 # Control, format (text direction), surrogate, unassigned or private, and line and paragraph separators.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def people(stdout: TextIO) -> Send:
-    """Give the function that prints one alert; the first revision whole, later ones with what they add."""
+    """Give the function that prints one alert; the first revision whole, later ones as what they add."""
     console = Console(file=stdout, highlight=False)
+    shown: dict[str, Alert] = {}  # the newest few alerts as they were printed last
 
     def show(payload: bytes) -> None:
         alert = msgspec.json.decode(payload, type=Alert)
-        show_alert(console, alert) if alert.revision <= 1 else _show_news(console, alert)
+        before = shown.pop(alert.alert_id, None)
+        if alert.revision <= 1:
+            show_alert(console, alert)
+        else:
+            _print(console, [_news(alert, before)])
+        shown[alert.alert_id] = alert
+        if len(shown) > _REMEMBERED:
+            del shown[next(iter(shown))]
         stdout.flush()
 
     async def send(notification: Notification) -> Answer:
@@ -52,11 +63,29 @@ def show_alert(console: Console, alert: Alert) -> None:
     _print(console, [*_lines(alert.lines), *_origin(alert), Text()])
 
 
-def _show_news(console: Console, alert: Alert) -> None:
-    """Print what a later revision adds: the end of the alert, or the lines after the event."""
-    after = [line for line in alert.lines if line.role == "after"]
-    lines = [] if alert.status == "resolved" else _lines(after)
-    _print(console, [_title(alert), _when(alert), *lines, _row("alert", _identity(alert)), Text()])
+def _news(alert: Alert, before: Alert | None) -> Text:
+    """What a later revision adds, in one line; `tailrace alerts show` has the whole."""
+    known = before.lines if before else [line for line in alert.lines if line.role != "after"]
+    more = len(alert.lines) - len(known)
+    said = [counted(more, "more line")] if more > 0 else []
+    if before is not None and alert.score != before.score:
+        said.append(f"score now {alert.score:.2f}")
+    if alert.status == "resolved":
+        said = [f"after {length}" if (length := _length(alert)) else "", *said]
+    elif not said:
+        said = ["goes on"]
+    row = _title(alert)
+    row.append(", ".join(["", *filter(None, said)]))
+    row.append(f"   alert {printable(alert.alert_id)}", "dim")
+    return row
+
+
+def _length(alert: Alert) -> str:
+    """How long it was firing; empty where there are no times."""
+    if alert.opened_at is None or alert.resolved_at is None:
+        return ""
+    opened, resolved = map(datetime.fromisoformat, (alert.opened_at, alert.resolved_at))
+    return duration((resolved - opened).total_seconds())
 
 
 def printable(text: str) -> str:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -111,6 +111,10 @@ class Store:
             "SELECT source FROM source WHERE due_us < ? ORDER BY due_us LIMIT ?", (clock_us, limit)
         )
         return [source for (source,) in rows]
+
+    def each_state(self) -> Iterator[bytes]:
+        """Every stored state, one after the other."""
+        return (state for (state,) in self._connection.execute("SELECT state FROM source"))
 
     def all_states(self) -> dict[str, bytes]:
         """Every stored state; for tests and for tools that look at a whole shard."""
