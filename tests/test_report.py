@@ -5,8 +5,12 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from math import inf, nan
 
+import msgspec
 import pytest
 
+from detector.bundle import Calibration, SessionCalibration, StreamCalibration
+from tests.small_bundle import session_calibration, stream_calibration, tail
+from training.report.basis import basis_of
 from training.report.cautions import cautions
 from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
 from training.report.report import number, readable, render
@@ -26,6 +30,7 @@ EMPTY = ReportData(
     gradient_clip=1.0,
     scores=(),
     threshold=inf,
+    basis="which follows from the budget",
     budget=2.0,
     per="a day",
     budgets=(),
@@ -165,6 +170,55 @@ def test_long_text_is_cut() -> None:
 def test_numbers_are_written_for_people(value: float, text: str) -> None:
     """Counts in full, measures with three digits."""
     assert number(value) == text
+
+
+FOLLOWS = "which follows from the budget"
+
+
+def calibration(
+    days: float, *, session: SessionCalibration | None = None, stream: StreamCalibration | None = None
+) -> Calibration:
+    """What a threshold is taken from."""
+    return Calibration(
+        budget=1.0,
+        days=days,
+        hold_bits=4.0,
+        worst_bits=3.0,
+        surprise=tail(4.0, 0.3),
+        new_templates=0,
+        new_template_alerts=True,
+        session=session,
+        stream=stream,
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "budget", "words"),
+    [(1.0, 1.0, "too short"), (30.0, 1.0, FOLLOWS), (0.0, 1.0, FOLLOWS), (30.0, 500.0, "the lowest that is")],
+)
+def test_a_threshold_of_sources_says_what_it_rests_on(days: float, budget: float, words: str) -> None:
+    """A floor is called a floor, and what the data is too short for is called extrapolated."""
+    stream = msgspec.structs.replace(stream_calibration(), blocks=10_000, events=100_000)
+    assert words in basis_of(calibration(days, stream=stream), budget)
+
+
+@pytest.mark.parametrize(
+    ("highest", "budget", "words"),
+    [(3.0, 500.0, FOLLOWS), (3.0, 1.0, "are too few to show it"), (30.0, 1.0, "a smaller one has no lower")],
+)
+def test_a_threshold_of_sessions_says_what_it_rests_on(highest: float, budget: float, words: str) -> None:
+    """Where few sessions are held out it is extrapolated, but never below what they do show."""
+    totals = [highest - at / 100 for at in range(200)]
+    session = msgspec.structs.replace(session_calibration(), totals=totals, sessions=1_000)
+    assert words in basis_of(calibration(1.0, session=session), budget)
+
+
+def test_the_page_says_what_its_threshold_rests_on() -> None:
+    """Asked for, threshold and reason stand in one sentence."""
+    page = render(replace(FULL, budget=1.0, basis="the lowest that is ever used"))
+    assert (
+        "Asked for: at most 1 false alert a day. What lies right of the line alerts: 4.32, the lowest" in page
+    )
 
 
 def test_curves_that_warn() -> None:

@@ -34,4 +34,5 @@ class Made:
     bundle_id: str
     corpus: Corpus
     trained: Trained
+    idle_timeout_s: float | None  # that ended the sessions, as told or learnt
     sequences: list[tuple[int, int]]  # where each trained sequence lies in the grouped events

@@ -16,6 +16,7 @@ from detector.records import END
 from detector.stages.header import header as headers
 from detector.stages.judge.alerts import rfc3339
 from detector.stages.parse import vocabulary as vocabularies
+from detector.words import counted
 from training.calibrate.streams import Stream
 from training.corpus import Corpus, Told, gather, learn
 from training.longlived import train_streams
@@ -52,7 +53,7 @@ def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) ->
         trained = _train(corpus, sequences, order, stage)
         settings = msgspec.structs.replace(learnt.input, idle_timeout_s=idle_s)
         bundle_id = _write(order, corpus, trained, settings, now())
-        made = Made(order, bundle_id, corpus, trained, [sequences[i] for i in trained.kept])
+        made = Made(order, bundle_id, corpus, trained, idle_s, [sequences[i] for i in trained.kept])
         _clear(order.out / CHECKPOINTS)
         report = order.out / "report.html"
         report.write_text(render(report_data(made, now())), encoding="utf-8")
@@ -86,12 +87,13 @@ def _check(corpus: Corpus, order: Order) -> None:
     events = len(corpus.grouped.events)
     if order.input.session and len(corpus.sources) < LEAST_SESSIONS:
         raise BadSetup(
-            f"only {len(corpus.sources)} sessions in {corpus.lines} lines, {corpus.dropped} lines name none: "
-            f"give at least {LEAST_SESSIONS}, or check --source-regex and --source-field"
+            f"only {counted(len(corpus.sources), 'session')} in {counted(corpus.lines, 'line')}, of which "
+            f"{corpus.dropped} name none: give at least {LEAST_SESSIONS}, or check --source-regex and "
+            "--source-field"
         )
     if not order.input.session and events < LEAST_EVENTS:
         why = f"; the first reject: {corpus.reasons[0]}" if corpus.reasons else ""
-        raise BadSetup(f"only {events} events to train on; give at least {LEAST_EVENTS}{why}")
+        raise BadSetup(f"only {counted(events, 'event')} to train on; give at least {LEAST_EVENTS}{why}")
 
 
 def _sequences(corpus: Corpus, order: Order) -> tuple[list[tuple[int, int]], float | None]:

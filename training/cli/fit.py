@@ -102,19 +102,8 @@ def fit(
 
 
 def _say(made: "Made") -> None:
-    from detector.stages.judge.budget import score_threshold  # noqa: PLC0415
-    from training.report.told import budget_point, warnings  # noqa: PLC0415
+    from training.report.closing import closing_words  # noqa: PLC0415
+    from training.report.told import warnings  # noqa: PLC0415
 
-    calibration, corpus = made.trained.calibration, made.corpus
-    unit = "per 10,000 sessions" if calibration.session is not None else "a day"
-    point = budget_point(made, calibration.budget)
-    for warning in warnings(made):
-        sys.stderr.write(f"warning: {warning}\n")
-    sys.stdout.write(
-        f"read {corpus.lines} lines: {len(corpus.learnt.vocabulary.templates)} templates, "
-        f"{corpus.sources_seen} sources, {corpus.rejects} rejects\n"
-        f"threshold {score_threshold(calibration, calibration.budget):.2f} for a budget of "
-        f"{calibration.budget:g} {unit}; held-out data lets expect {point.expected:.2g} "
-        f"(95 % between {point.low:.2g} and {point.high:.2g})\n"
-        f"bundle {made.order.out} ({made.bundle_id})\nreport {made.order.out / 'report.html'}\n"
-    )
+    sys.stderr.writelines(f"warning: {warning}\n" for warning in warnings(made))
+    sys.stdout.writelines(f"{label:<10}{text}\n" for label, text in closing_words(made))

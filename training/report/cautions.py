@@ -36,6 +36,6 @@ def _is_off(point: BudgetPoint) -> bool:
 
 def _of_budget(point: BudgetPoint, per: str) -> str:
     return (
-        f"A budget of {point.budget:g} {per} cannot be kept: {point.expected:.3g} are to be expected."
+        f"A budget of {point.budget:g} {per} cannot be kept: held-out normal data gave {point.expected:.3g}."
         " More normal data would set the threshold better."
     )

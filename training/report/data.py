@@ -20,8 +20,8 @@ class BudgetPoint:
 
     budget: float  # false alerts asked for
     threshold: float
-    expected: float  # false alerts to expect, in the unit of the budget
-    low: float  # 95 % interval of what is expected
+    expected: float  # false alerts measured, in the unit of the budget
+    low: float  # 95 % interval of their rate: what serving can expect
     high: float
 
 
@@ -61,6 +61,7 @@ class ReportData:
     gradient_clip: float
     scores: Sequence[float]  # of held-out normals
     threshold: float  # of the budget in force
+    basis: str  # what that rests on
     budget: float
     per: str  # "a day" or "per 10,000 sessions"
     budgets: Sequence[BudgetPoint]

@@ -78,7 +78,7 @@ def score_plot(scores: Sequence[float], threshold: float) -> str:
 
 
 def budget_plot(budgets: Sequence[BudgetPoint], per: str) -> str:
-    """Expected false alerts for each budget with their interval, beside what was asked for."""
+    """Measured false alerts for each budget with their interval, beside what was asked for."""
     points = [point for point in budgets if point.budget > 0 and isfinite(point.high)]
     points.sort(key=lambda point: point.budget)
     if not points:
@@ -91,7 +91,7 @@ def budget_plot(budgets: Sequence[BudgetPoint], per: str) -> str:
     def draw(axes: "Axes") -> None:
         axes.plot(asked, asked, color=INK, linestyle=":", linewidth=1.2, label="as asked")
         spread = np.maximum([below, above], 0)
-        axes.errorbar(asked, expected, spread, color=BLUE, marker="o", capsize=3, label="expected, 95 %")
+        axes.errorbar(asked, expected, spread, color=BLUE, marker="o", capsize=3, label="measured, 95 %")
         axes.set_xscale("log")
         axes.set_yscale("symlog", linthresh=float(asked[0]))
         axes.set_ylim(bottom=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from math import inf, isfinite
 
+from detector.words import counted
 from training.report.cautions import cautions
 from training.report.data import ReportData
 from training.report.plots import budget_plot, gradient_plot, loss_plot, score_plot
@@ -67,18 +68,19 @@ def _pictures(data: ReportData) -> list[Picture]:
             score_plot(data.scores, data.threshold),
         ),
         Picture(
-            "Expected alerts",
-            f"False alerts {data.per} that the held-out data lets expect, for what is asked for.",
+            "False alerts, asked for and measured",
+            f"False alerts {data.per} on normal data held out of training, for each budget, with the range"
+            " that serving can expect.",
             budget_plot(data.budgets, data.per),
         ),
     ]
 
 
 def _of_threshold(data: ReportData) -> str:
-    budget = f"the budget of {number(data.budget)} {data.per}"
+    asked = f"Asked for: at most {counted(float(data.budget), 'false alert')} {data.per}."
     if not isfinite(data.threshold):
-        return f"No score alerts: the data sets no threshold for {budget}."
-    return f"What lies right of the line alerts: {number(data.threshold)}, which follows from {budget}."
+        return f"{asked} No score alerts: the data sets no threshold for that."
+    return f"{asked} What lies right of the line alerts: {number(data.threshold)}, {data.basis}."
 
 
 def readable(text: str) -> str:

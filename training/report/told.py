@@ -14,15 +14,17 @@ from detector.stages.judge.alerts import rfc3339
 from detector.stages.judge.budget import DAY_EVENTS, PER_SESSIONS, RESOLVED_LEAST, score_threshold
 from detector.stages.score.score import score_rows
 from detector.stages.surprise import Row
+from detector.words import counted, duration
 from training.evaluate.metrics import wilson
 from training.made import Made
 from training.model.run import GRADIENT_NORM
+from training.report.basis import DAYS_ENOUGH, basis_of
 from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
 
 BUDGETS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SURPRISING = 20  # lines shown
-DAYS_ENOUGH = 3  # allowed alerts in the data, from which on their rate can be told
 LOOKED_AT = 200_000  # events among which they are sought
+DAY_S = 86_400
 
 
 def report_data(made: Made, now: datetime) -> ReportData:
@@ -46,6 +48,7 @@ def report_data(made: Made, now: datetime) -> ReportData:
         gradient_clip=GRADIENT_NORM,
         scores=made.trained.held_out,
         threshold=score_threshold(calibration, calibration.budget),
+        basis=basis_of(calibration, calibration.budget),
         budget=calibration.budget,
         per="per 10,000 sessions" if session else "a day",
         budgets=[budget_point(made, budget) for budget in BUDGETS],
@@ -84,25 +87,26 @@ def warnings(made: Made) -> Iterator[str]:
         allowed = budget / PER_SESSIONS * calibration.session.sessions
         if allowed < RESOLVED_LEAST:
             yield (
-                f"The data is too little for a budget of {budget:g} per 10,000 sessions: it allows "
-                f"{allowed:.2g} of {calibration.session.sessions} sessions. The threshold is extrapolated."
+                f"The data is too little for a budget of {budget:g} per 10,000 sessions: of "
+                f"{counted(calibration.session.sessions, 'session')} it allows {allowed:.2g}. "
+                "The threshold is extrapolated."
             )
     elif not calibration.days:
         yield f"The lines have no times: {DAY_EVENTS:,} events count as a day."
     elif calibration.days * budget < DAYS_ENOUGH:
         yield (
-            f"The data is too little for a budget of {budget:g} a day: the data spans "
-            f"{24 * calibration.days:.3g} hours. The threshold is extrapolated."
+            f"The data is too little for a budget of {budget:g} a day: it spans "
+            f"{duration(DAY_S * calibration.days)}. The threshold is extrapolated."
         )
     if not calibration.new_template_alerts:
         yield (
-            f"New messages are normal here ({calibration.new_templates} templates occur only in the held-out "
-            "part), so one unknown line is no alert of its own; train on more data to change that."
+            f"New messages are normal here ({counted(calibration.new_templates, 'template')} only in the "
+            "held-out part), so one unknown line is no alert of its own; train on more data to change that."
         )
     if corpus.rejects:
-        yield f"{corpus.rejects} records could not be read; the first: {corpus.reasons[0]}"
+        yield f"{counted(corpus.rejects, 'record')} could not be read; the first: {corpus.reasons[0]}"
     if corpus.dropped:
-        yield f"{corpus.dropped} of {corpus.lines} lines name no session and were left out."
+        yield f"Lines that name no session were left out: {corpus.dropped} of {corpus.lines}."
 
 
 def _header(made: Made) -> str:
@@ -116,14 +120,26 @@ def _header(made: Made) -> str:
 def _split(made: Made) -> str:
     if made.trained.calibration.session is not None:
         sessions = len(made.trained.held_out)
-        return f"{sessions} sessions in four folds, each scored by a model that had not seen it"
+        return f"{counted(sessions, 'session')} in four folds, each scored by a model that had not seen it"
     return "two halves by time, each scored by a model of the other; the final model saw both"
 
 
 def _settings(made: Made) -> list[tuple[str, str]]:
     model = made.order.model
     names = ("cell", "hidden", "layers", "embedding", "window", "epochs", "seed")
-    return [(name, str(getattr(model, name))) for name in names]
+    return [*_ending(made), *((name, str(getattr(model, name))) for name in names)]
+
+
+def _ending(made: Made) -> list[tuple[str, str]]:
+    return [] if (words := idle_words(made)) is None else [("idle time-out", f"a session ends after {words}")]
+
+
+def idle_words(made: Made) -> str | None:
+    """After what a session ends, and how to set it; None where there are no sessions, or no times."""
+    if not made.order.input.session or made.idle_timeout_s is None:
+        return None
+    learnt = "as told" if made.order.input.idle_timeout_s is not None else "learnt from their longest pauses"
+    return f"{duration(made.idle_timeout_s)} without a line, {learnt}; --idle-timeout SECONDS sets it"
 
 
 def _surprising(made: Made) -> list[SurprisingLine]:

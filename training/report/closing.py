@@ -1,0 +1,42 @@
+"""What `fit` says at its end: what was read, asked for and measured, and where it lies. No I/O."""
+
+from detector.words import counted
+from training.made import Made
+from training.report.basis import basis_of
+from training.report.told import budget_point, idle_words
+
+
+def closing_words(made: Made) -> list[tuple[str, str]]:
+    """A label and its text for each line."""
+    idle = idle_words(made)
+    return [
+        ("read", _read(made)),
+        *([] if idle is None else [("sessions", f"end after {idle}")]),
+        *_budget(made),
+        ("bundle", f"{made.order.out} ({made.bundle_id})"),
+        ("report", str(made.order.out / "report.html")),
+    ]
+
+
+def _read(made: Made) -> str:
+    corpus = made.corpus
+    templates = counted(len(corpus.learnt.vocabulary.templates), "template")
+    sources = counted(corpus.sources_seen, "session" if made.order.input.session else "source")
+    return f"{counted(corpus.lines, 'line')}: {templates}, {sources}, {counted(corpus.rejects, 'reject')}"
+
+
+def _budget(made: Made) -> list[tuple[str, str]]:
+    """From the budget that was asked for to what serving can expect."""
+    calibration = made.trained.calibration
+    per = "a day" if calibration.session is None else "per 10,000 sessions"
+    point = budget_point(made, calibration.budget)
+    besides = "; messages never seen before alert besides" if calibration.new_template_alerts else ""
+    return [
+        ("asked for", f"at most {counted(calibration.budget, 'false alert')} {per} (--budget)"),
+        ("threshold", f"{point.threshold:.2f}, {basis_of(calibration, calibration.budget)}"),
+        ("measured", f"{point.expected:.2g} {per} on normal logs held out of training"),
+        (
+            "expect",
+            f"{point.low:.2g} to {point.high:.2g} {per} in serving, on logs like these (95 %){besides}",
+        ),
+    ]
