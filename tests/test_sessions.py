@@ -14,6 +14,7 @@ import pytest
 
 from detector.bundle import Manifest, load
 from detector.records import FIRST_TEMPLATE
+from detector.words import duration
 from tests.session_log import OPTIONS, QUICK, write_log
 from training.beside import beside
 from training.fold import Fold, train_fold
@@ -42,7 +43,8 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with normal.log and the bundle that was fitted on it."""
     folder = tmp_path_factory.mktemp("sessions")
     write_log(folder / "normal.log", jobs=JOBS)
-    run("training", "fit", folder / "normal.log", *OPTIONS, *QUICK, "--out", folder / "bundle")
+    said = run("training", "fit", folder / "normal.log", *OPTIONS, *QUICK, "--out", folder / "bundle")
+    (folder / "said").write_text(said, encoding="utf-8")
     return folder
 
 
@@ -70,6 +72,22 @@ def test_a_fit_says_what_it_read_and_keeps_how_it_read(fitted: Path) -> None:
     assert manifest.input.session
     assert manifest.input.idle_timeout_s is not None
     assert [path.name for path in (fitted / "bundle" / "training").iterdir()] == ["model.pt"]
+
+
+def test_a_fit_ends_with_what_was_asked_for_measured_and_learnt(fitted: Path) -> None:
+    """The idle time-out is said in words with how to set it, also in the report and by `bundle verify`."""
+    said = dict(line.split(maxsplit=1) for line in (fitted / "said").read_text("utf-8").splitlines())
+    assert said["asked"] == "for at most 5 false alerts per 10,000 sessions (--budget)"
+    assert said["measured"].endswith(" per 10,000 sessions on normal logs held out of training")
+    assert " in serving, on logs like these (95 %)" in said["expect"]
+    idle_s = load(fitted / "bundle").manifest.input.idle_timeout_s
+    assert idle_s is not None
+    words = f"after {duration(idle_s)} without a line, learnt from their longest pauses"
+    assert said["sessions"] == f"end {words}; --idle-timeout SECONDS sets it"
+    assert words in (fitted / "bundle" / "report.html").read_text("utf-8")
+    assert f"after {duration(idle_s)} without a line" in run(
+        "detector", "bundle", "verify", fitted / "bundle"
+    )
 
 
 def test_a_killed_fit_goes_on_to_the_same_bundle(fitted: Path, tmp_path: Path) -> None:

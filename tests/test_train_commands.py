@@ -69,7 +69,7 @@ def test_evaluate_compares_with_the_simple_detectors(folder: Path) -> None:
     assert (found[0]["f1"], found[0]["recall"], found[0]["matthews"]) == (1.0, 1.0, 1.0)
     assert found[0]["f1_at_prevalence"] == 1.0
     assert found[0]["false_positive_rate_low"] == 0 < found[0]["false_positive_rate_high"] < 0.12
-    assert "40 of 40 sources have a label; 1 labels name no source" in done.stderr
+    assert "40 of 40 sources with a label; 1 label without a source" in done.stderr
 
 
 def test_evaluate_prints_a_table_for_people(folder: Path) -> None:

@@ -14,11 +14,20 @@ from detector.cli.watch import watch
 
 app = App(
     name="tailrace",
-    help="Says which log source stopped behaving like itself, at which line, and what was expected.",
+    help=(
+        "Says which log source stopped behaving like itself, at which line, and what was expected.\n\n"
+        "First `tailrace-train fit` learns from normal logs; then `tailrace watch` or `replay` judges by it. "
+        "`tailrace COMMAND --help` shows an example of each."
+    ),
+    help_epilogue="--debug after any command shows where an error came from.",
     version=lambda: version("tailrace"),
 )
-for _command in (parse, watch, replay, alerts.app, check_config, bundle.app):
-    app.command(_command)
+app.command(watch, usage="Usage: tailrace watch INPUTS [OPTIONS]", sort_key=1)
+app.command(replay, sort_key=2)
+app.command(alerts.app)  # 3
+app.command(parse, sort_key=4)
+app.command(bundle.app)  # 5
+app.command(check_config, sort_key=6)
 
 
 def main() -> None:

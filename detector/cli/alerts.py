@@ -4,33 +4,33 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
+from detector.cli.options import ConfigFile, Format
 from detector.errors import BadSetup
 from detector.notify.console import RULES, printable, show_alert
 from detector.records import Alert
 from detector.store.alerts import read_alert, read_alerts
 
-Format = Annotated[Literal["text", "json"], Parameter(name="--format", help="For people or for programs.")]
 AlertId = Annotated[str, Parameter(name="ID", help="As `tailrace alerts list` prints it.")]
-State = Annotated[Path | None, Parameter(name="--state", help="State file of `tailrace watch`.")]
-Config = Annotated[
-    Path | None, Parameter(name="--config", help="TOML file; else tailrace.toml where there is one.")
+State = Annotated[
+    Path | None,
+    Parameter(name="--state", help="State file of `tailrace watch`; else state.path of --config."),
 ]
 
 _UNBOUNDED_WIDTH = 1_000_000  # columns: nothing is cut where no screen shows it
 
-app = App(name="alerts", help="Read alerts back from a state file.")
+app = App(name="alerts", sort_key=3, help="List or show the alerts that a state file holds.")
 
 
 @app.command(name="list")
-def list_alerts(*, state: State = None, output: Format = "text", config: Config = None) -> None:
-    """List every alert as it stands, the newest last.
+def list_alerts(*, state: State = None, output: Format = "text", config: ConfigFile = None) -> None:
+    """List every alert as it stands now, the newest last.
 
     Example: tailrace alerts list --state tailrace.db
 
@@ -47,9 +47,9 @@ def list_alerts(*, state: State = None, output: Format = "text", config: Config 
 
 @app.command(name="show")
 def show(
-    alert_id: AlertId, /, *, state: State = None, output: Format = "text", config: Config = None
+    alert_id: AlertId, /, *, state: State = None, output: Format = "text", config: ConfigFile = None
 ) -> None:
-    """Show one alert with its evidence.
+    """Show one alert with its evidence: the lines around it and what was expected.
 
     Example: tailrace alerts show 5f2b8c0d1e4a7b93 --state tailrace.db
 

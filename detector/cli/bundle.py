@@ -2,15 +2,20 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
-app = App(name="bundle", help="Look at what training wrote.")
+from detector.words import counted, duration
+
+app = App(name="bundle", sort_key=5, help="Check a bundle, the directory that tailrace-train fit wrote.")
 
 
 @app.command(name="verify")
-def verify(bundle: Path, /) -> None:
-    """Verify every file of a bundle as `watch` does before it uses it, and say what it is.
+def verify(
+    bundle: Annotated[Path, Parameter(name="DIR", help="Bundle that tailrace-train fit wrote.")], /
+) -> None:
+    """Check every file of a bundle, as every command does before it uses one, and say what it holds.
 
     Example: tailrace bundle verify bundle
 
@@ -22,11 +27,14 @@ def verify(bundle: Path, /) -> None:
     core = build(bundle, {}, Rules(), [])
     manifest = core.bundle.manifest
     session, hidden = core.policy.session, core.bundle.step.hidden_size
-    budget = f"{core.policy.budget:g} false alerts {'per 10,000 sessions' if session else 'a day'}"
+    per = "per 10,000 sessions" if session else "a day"
+    budget = f"at most {counted(core.policy.budget, 'false alert')} {per}"
+    idle_s = manifest.input.idle_timeout_s if session else None
     rows = [
         ("bundle", core.bundle.id),
         ("made", manifest.created),
-        ("judges", f"{'sessions' if session else 'long-lived sources'}, at {budget}"),
+        ("judges", f"{'sessions' if session else 'long-lived sources'}, for {budget}"),
+        *([] if idle_s is None else [("sessions end", f"after {duration(idle_s)} without a line")]),
         ("model", f"{manifest.model.get('cell', 'unknown')}, {hidden} numbers a source"),
         ("templates", str(len(core.parser.vocabulary.templates))),
         *((name, f"SHA-256 {digest} verified") for name, digest in sorted(manifest.files.items())),

@@ -2,19 +2,15 @@
 
 import os
 import sys
-from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from detector.cli.options import ConfigFile
 
 
 def check_config(
     *,
-    config: Annotated[
-        Path | None, Parameter(help="TOML file; else tailrace.toml where there is one.")
-    ] = None,
+    config: ConfigFile = None,
 ) -> None:
-    """Print the configuration that holds, with secrets masked, or list every fault in it.
+    """Print the configuration in force, secrets masked, or list every fault in it.
 
     Example: tailrace check-config --config tailrace.toml
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter, Token, validators
+from cyclopts import Group, Parameter, Token, validators
 
 STDIN, STDIN_WORD = "-", "/dev/stdin"  # `-` alone is an option to cyclopts: `run` writes the other word
 
@@ -18,32 +18,44 @@ def _inputs(_: object, tokens: Sequence[Token]) -> list[str]:
 Inputs = Annotated[
     list[str],
     Parameter(
-        help="File, folder, glob, or - for standard input; .gz and .zst as what they hold.",
+        help="Files, folders, globs, or - for standard input; .gz and .zst are unpacked.",
         converter=_inputs,
         n_tokens=-1,
     ),
 ]
-BundleDir = Annotated[Path | None, Parameter(name="--bundle", help="Directory that training wrote.")]
+BundleDir = Annotated[
+    Path | None, Parameter(name="--bundle", help="Bundle: the directory that `tailrace-train fit` wrote.")
+]
+Directory = Annotated[Path | None, Parameter(name="DIR", help="The bundle; the same as --bundle.")]
 ConfigFile = Annotated[
-    Path | None, Parameter(name="--config", help="TOML file; else tailrace.toml where there is one.")
+    Path | None,
+    Parameter(name="--config", help="Configuration in TOML; else tailrace.toml of this folder, if there."),
+]
+Format = Annotated[
+    Literal["text", "json"], Parameter(name="--format", help="text for people, json for programs.")
 ]
 
+_READING = Group(
+    "How lines are read", "With a bundle, what is not given is as it was in training.", sort_key=2
+)
 
-@Parameter(name="*")
+
+@Parameter(name="*", group=_READING)
 @dataclass(frozen=True, slots=True)
 class InputOptions:
     """How lines are read; what is not given is as the bundle was trained."""
 
-    parser: Annotated[
-        Literal["auto", "exact"] | None,
-        Parameter(help="exact: the line, or --event-field, is the event itself."),
-    ] = None
     source_field: Annotated[
         tuple[str, ...],
-        Parameter(help="Field that names the source, dotted; several are joined.", negative=()),
+        Parameter(
+            help="JSON field that names the source (a.b.c); repeat it to join several.",
+            negative=(),
+            show_default=False,
+        ),
     ] = ()
     source_regex: Annotated[
-        str | None, Parameter(help="Names the source from the line: group 1, else the whole match.")
+        str | None,
+        Parameter(help="Regular expression that finds the source's name in a line: group 1, or all of it."),
     ] = None
     session: Annotated[
         bool | None, Parameter(help="A source is a short life that ends: a block, request or job.")
@@ -51,15 +63,20 @@ class InputOptions:
     idle_timeout: Annotated[
         float | None,
         Parameter(
-            help="Seconds of event time without a line after which a source has ended.",
+            help="Seconds without a line, by the lines' own times, after which a source has ended.",
             validator=validators.Number(gt=0),
         ),
     ] = None
-    event_field: Annotated[str | None, Parameter(help="Field that is the event token (--parser exact).")] = (
-        None
-    )
+    parser: Annotated[
+        Literal["auto", "exact"] | None,
+        Parameter(help="auto finds templates; exact takes the line, or --event-field, as the event itself."),
+    ] = None
+    event_field: Annotated[
+        str | None, Parameter(help="JSON field that is the event (with --parser exact).")
+    ] = None
     sequence_rows: Annotated[
-        bool | None, Parameter(help="Rows are ready sequences: id,token token ... (--parser exact).")
+        bool | None,
+        Parameter(help="Rows are whole sequences: id,event event ... (with --parser exact)."),
     ] = None
 
     rotated: Annotated[

@@ -17,7 +17,7 @@ def parse(
     options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
     config: ConfigFile = None,
 ) -> None:
-    """Print one JSON object a line: position, time, level, source, template and parameters.
+    """Print what every line is, as JSON: its position, time, level, source, template and parameters.
 
     Example: tailrace parse app.log --bundle bundle
     """

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 
-from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+from detector.cli.options import BundleDir, ConfigFile, Format, InputOptions, Inputs
 from detector.cli.outputs import need_folder
 from detector.errors import BadSetup, Unreadable
+from detector.words import counted
 
 if TYPE_CHECKING:
     from detector.embedded.core import Core
@@ -23,29 +24,38 @@ def replay(
     *,
     bundle: BundleDir = None,
     scores: Annotated[
-        Path | None, Parameter(help="Write scores to FILE: .csv or .jsonl, also .gz or .zst.")
+        Path | None, Parameter(help="File to write scores to: .csv or .jsonl, also .gz or .zst.")
     ] = None,
     score_level: Annotated[
         Literal["event", "source"] | None,
-        Parameter(help="A row for every event, or for every closed source (the default with sessions)."),
+        Parameter(help="A row for every event, or for every source that ended; the default with sessions."),
     ] = None,
     budget: Annotated[
         str | None,
-        Parameter(help="False alerts allowed a day (per 10,000 sessions); several, N,N, are compared."),
+        Parameter(help="False alerts allowed, else as the bundle was fitted for; N,N compares several."),
     ] = None,
     rejects: Annotated[
-        Path | None, Parameter(help="Write records that could not be read to FILE (jsonl).")
+        Path | None, Parameter(help="File to write records to that could not be read (JSON lines).")
     ] = None,
-    format: Annotated[Literal["text", "json"], Parameter(help="For people or for programs.")] = "text",  # noqa: A002
-    fail_on_alert: Annotated[bool, Parameter(help="Exit 1 when there is an alert.", negative=())] = False,
-    strict: Annotated[bool, Parameter(help="Exit 1 when a record was rejected.", negative=())] = False,
+    format: Format = "text",  # noqa: A002
+    fail_on_alert: Annotated[
+        bool, Parameter(help="Exit 1 when there is an alert.", negative=(), show_default=False)
+    ] = False,
+    strict: Annotated[
+        bool, Parameter(help="Exit 1 when a record could not be read.", negative=(), show_default=False)
+    ] = False,
     keep_open: Annotated[
-        bool, Parameter(help="Leave sources open at the end of the input.", negative=())
+        bool,
+        Parameter(
+            help="Do not end sources at the end of the input; --session judges at the end.",
+            negative=(),
+            show_default=False,
+        ),
     ] = False,
     options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
     config: ConfigFile = None,
 ) -> int:
-    """Run over history in event time and print what would have alerted, evidence included.
+    """Run over past logs, by their own times, and print what would have alerted, with the evidence.
 
     Example: tailrace replay app.log --bundle bundle --budget 1
     """
@@ -168,7 +178,7 @@ def _run(
         raise damage
     if run.dropped:
         sys.stderr.write(
-            f"warning: {run.dropped} of {run.summary().lines} lines name no session and were left out; "
+            f"warning: lines that name no session were left out: {run.dropped} of {run.summary().lines}; "
             "check --source-regex and --source-field\n"
         )
     return run.summary()
@@ -198,10 +208,17 @@ def _say(summary: "Summary", core: "Core", *, json: bool) -> None:
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(summary) + b"\n")
         return
-    expected = "unknown" if summary.expected_alerts is None else f"{summary.expected_alerts:g}"
-    unit = "per 10,000 sessions" if core.policy.session else "a day"
     sys.stdout.write(
-        f"{summary.lines} lines, {summary.events} events, {summary.sources} sources, "
-        f"{summary.rejects} rejects: {summary.alerts} alerts; "
-        f"{expected} false ones allowed by a budget of {core.policy.budget:g} {unit}\n"
+        f"{counted(summary.lines, 'line')}, {counted(summary.events, 'event')}, "
+        f"{counted(summary.sources, 'source')}, {counted(summary.rejects, 'reject')}: "
+        f"{counted(summary.alerts, 'alert')}\n{_of_budget(summary, core)}\n"
     )
+
+
+def _of_budget(summary: "Summary", core: "Core") -> str:
+    """What the budget would have allowed; it was asked for, and nothing here says which alerts are false."""
+    per = "per 10,000 sessions" if core.policy.session else "a day"
+    asked = f"budget: at most {counted(core.policy.budget, 'false alert')} {per}"
+    if summary.expected_alerts is None:
+        return f"{asked}; the lines have no times to count days by"
+    return f"{asked}, which allows {summary.expected_alerts:.2g} in this input"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+from detector.cli.options import BundleDir, ConfigFile, Format, InputOptions, Inputs
 from detector.cli.outputs import need_folder
 from detector.errors import BadSetup
 
@@ -15,17 +15,24 @@ def watch(
     /,
     *,
     bundle: BundleDir = None,
-    state: Annotated[Path | None, Parameter(help="File that keeps progress, states and alerts.")] = None,
-    once: Annotated[bool, Parameter(help="End when all that is there has been read.", negative=())] = False,
+    state: Annotated[
+        Path | None, Parameter(help="File that keeps progress and alerts; made where it is not there.")
+    ] = None,
+    once: Annotated[
+        bool, Parameter(help="Stop when all that is there has been read.", negative=(), show_default=False)
+    ] = False,
     start: Annotated[
         Literal["start", "end"] | None,
-        Parameter(name="--from", help="Where to begin in files never read before; --once: at their start."),
+        Parameter(
+            name="--from",
+            help="Where to begin in files that are new to the state file: end, or start with --once.",
+        ),
     ] = None,
-    format: Annotated[Literal["text", "json"], Parameter(help="For people or for programs.")] = "text",  # noqa: A002
+    format: Format = "text",  # noqa: A002
     options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
     config: ConfigFile = None,
 ) -> int:
-    """Follow files through rotation and restart, and alert on what is not like them.
+    """Follow logs through rotation and restart, and alert on what is not as it was in training.
 
     Example: tailrace watch app.log --bundle bundle --state tailrace.db
     """

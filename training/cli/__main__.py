@@ -14,11 +14,18 @@ from training.cli.parse import parse
 
 app = App(
     name="tailrace-train",
-    help="Learns what is normal from logs, and writes the bundle that tailrace judges with.",
+    help=(
+        "Learns what is normal from logs, and writes the bundle that `tailrace` judges by.\n\n"
+        "`tailrace-train COMMAND --help` shows an example of each."
+    ),
+    help_epilogue="--debug after any command shows where an error came from.",
     version=lambda: version("tailrace"),
 )
-for _command in (fit, parse, evaluate, inspect, export):
-    app.command(_command)
+app.command(fit, sort_key=1)
+app.command(inspect, usage="Usage: tailrace-train inspect DIR [OPTIONS]", sort_key=2)
+app.command(evaluate, sort_key=3)
+app.command(parse, sort_key=4)
+app.command(export, usage="Usage: tailrace-train export DIR", sort_key=5)
 
 
 def main() -> None:

@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+from detector.cli.options import BundleDir, ConfigFile, Format, InputOptions, Inputs
+from detector.words import counted
 from training.cli.extra import need_training_extra
 
 if TYPE_CHECKING:
@@ -18,34 +19,37 @@ def evaluate(
     /,
     *,
     bundle: BundleDir = None,
-    labels: Annotated[Path, Parameter(help="CSV of source,label: anomaly, 1, true or normal, 0, false.")],
+    labels: Annotated[
+        Path, Parameter(help="CSV with rows SOURCE,LABEL; labels are anomaly, 1, true or normal, 0, false.")
+    ],
     train: Annotated[
         tuple[str, ...],
         Parameter(
-            help="Normal logs to fit the simple detectors on that ours is compared with.",
+            help="Normal logs for simple detectors to learn from, to compare with.",
             consume_multiple=True,
             negative=(),
+            show_default=False,
         ),
     ] = (),
     budget: Annotated[
         float | None,
         Parameter(
-            help="False alerts allowed per 10,000 sessions (a day); else the bundle's.",
+            help="False alerts allowed: a day, or per 10,000 sessions; else the bundle's.",
             validator=validators.Number(gt=0),
         ),
     ] = None,
     prevalence: Annotated[
         float | None,
         Parameter(
-            help="Also give F1 where this share of the sources is anomalous.",
+            help="Also give the F1 to expect where this share of the sources is anomalous.",
             validator=validators.Number(gt=0, lt=1),
         ),
     ] = None,
-    format: Annotated[Literal["text", "json"], Parameter(help="For people or for programs.")] = "text",  # noqa: A002
+    format: Format = "text",  # noqa: A002
     options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
     config: ConfigFile = None,
 ) -> None:
-    """Replay labelled logs and print precision, recall, F1 and rates, beside simple detectors.
+    """Replay labelled logs and print precision, recall, F1 and false-positive rates.
 
     Example: tailrace-train evaluate test.log --bundle bundle --labels labels.csv
     """
@@ -60,7 +64,8 @@ def evaluate(
     trained = find(list(train)) if train else []
     found = compare(core, find(files), labels, trained, prevalence)
     sys.stderr.write(
-        f"{found.labelled} of {found.sources} sources have a label; {found.unseen} labels name no source\n"
+        f"{found.labelled} of {counted(found.sources, 'source')} with a label; "
+        f"{counted(found.unseen, 'label')} without a source\n"
     )
     if format == "json":
         sys.stdout.buffer.writelines(msgspec.json.encode(row.plain()) + b"\n" for row in found.results)
@@ -88,4 +93,5 @@ def _show(results: list["Result"]) -> None:
             *([] if row.f1_at_prevalence is None else [f"{row.f1_at_prevalence:.4f}"]),
         )
     Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
-    sys.stdout.write(f"{results[0].normal} normal and {results[0].anomalous} anomalous sources\n")
+    normal, anomalous = results[0].normal, results[0].anomalous
+    sys.stdout.write(f"{counted(normal, 'normal source')}, {anomalous} anomalous\n")

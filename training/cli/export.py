@@ -1,17 +1,16 @@
 """`tailrace-train export`: write the trained network as ONNX again, and check it. Reads and writes files."""
 
 import sys
-from pathlib import Path
 
-from detector.cli.options import BundleDir
+from detector.cli.options import BundleDir, Directory
 from detector.errors import BadSetup
 from training.cli.extra import need_training_extra
 
 
-def export(directory: Path | None = None, /, *, bundle: BundleDir = None) -> None:
-    """Export the network of a bundle again and compare both over 10,000 events.
+def export(directory: Directory = None, /, *, bundle: BundleDir = None) -> None:
+    """Write a bundle's network as ONNX again, and check that both agree over 10,000 events.
 
-    Writes model.onnx only where it differs; the bundle must still lie beside its training folder.
+    Writes model.onnx only where it differs; needs the folder training in the bundle, which fit wrote.
 
     Example: tailrace-train export bundle
     """

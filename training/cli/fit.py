@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import Group, Parameter, validators
 
 from detector.cli.options import ConfigFile, InputOptions, Inputs
 from training.cli.extra import need_training_extra
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_PROCESSES = 4  # each holds torch in memory
 _DEFAULTS = FitSettings()
+_MODEL = Group("The model", "The defaults suit most logs.", sort_key=3)
 _AtLeastOne = validators.Number(gte=1)
 
 
@@ -24,42 +25,52 @@ def fit(
     files: Inputs,
     /,
     *,
-    out: Annotated[Path, Parameter(help="Directory for the bundle and the report.")],
+    out: Annotated[Path, Parameter(help="Directory to write the bundle and the report to; made if needed.")],
     options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
-    cell: Annotated[Literal["gru", "lstm", "rnn"], Parameter(help="Kind of recurrent cell.")] = "gru",
-    hidden: Annotated[int, Parameter(help="Units of a layer.", validator=_AtLeastOne)] = _DEFAULTS.hidden,
-    layers: Annotated[int, Parameter(help="Layers.", validator=_AtLeastOne)] = _DEFAULTS.layers,
+    cell: Annotated[
+        Literal["gru", "lstm", "rnn"], Parameter(help="Kind of recurrent cell.", group=_MODEL)
+    ] = "gru",
+    hidden: Annotated[
+        int, Parameter(help="Size of the state of a layer.", validator=_AtLeastOne, group=_MODEL)
+    ] = _DEFAULTS.hidden,
+    layers: Annotated[
+        int, Parameter(help="Layers of cells.", validator=_AtLeastOne, group=_MODEL)
+    ] = _DEFAULTS.layers,
     embedding: Annotated[
-        int, Parameter(help="Numbers that stand for a template.", validator=_AtLeastOne)
+        int,
+        Parameter(help="Size of the vector that stands for a template.", validator=_AtLeastOne, group=_MODEL),
     ] = _DEFAULTS.embedding,
     window: Annotated[
-        int, Parameter(help="Events of one back-propagation.", validator=_AtLeastOne)
+        int,
+        Parameter(help="Events that gradients go back through at most.", validator=_AtLeastOne, group=_MODEL),
     ] = _DEFAULTS.window,
     epochs: Annotated[
-        int, Parameter(help="Most passes over the data.", validator=_AtLeastOne)
+        int, Parameter(help="Passes over the data at most.", validator=_AtLeastOne, group=_MODEL)
     ] = _DEFAULTS.epochs,
-    seed: Annotated[int, Parameter(help="The same seed gives the same bundle on a CPU.")] = 0,
+    seed: Annotated[int, Parameter(help="The same seed gives the same bundle on a CPU.", group=_MODEL)] = 0,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], Parameter(help="auto takes a GPU when there is one.")
+        Literal["auto", "cpu", "cuda"], Parameter(help="auto takes a GPU where there is one.", group=_MODEL)
     ] = "auto",
     budget: Annotated[
         float | None,
         Parameter(
-            help="Acceptable false alerts: a day (default 1), with --session per 10,000 sessions (5).",
+            help="False alerts you accept: a day (1 if not given), or per 10,000 sessions (5).",
             validator=validators.Number(gt=0),
         ),
     ] = None,
     contamination: Annotated[
         float,
         Parameter(
-            help="Share of the data that may be abnormal; the strangest are left out.",
+            help="Share of the data, 0 to 0.5, that may be abnormal: the strangest are left out.",
             validator=validators.Number(gte=0, lt=0.5),
         ),
     ] = 0.0,
-    resume: Annotated[bool, Parameter(help="Go on with a fit that was interrupted.", negative=())] = False,
+    resume: Annotated[
+        bool, Parameter(help="Go on with a fit that was interrupted.", negative=(), show_default=False)
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Learn what is normal and write a bundle with a report.
+    """Learn what is normal from logs, and write a bundle and a report on it.
 
     Example: tailrace-train fit app.log --out bundle
     """

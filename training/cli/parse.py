@@ -13,7 +13,7 @@ def parse(
     options: InputOptions = InputOptions(),  # noqa: B008  (frozen)
     config: ConfigFile = None,
 ) -> None:
-    """Learn templates and print one JSON object for every line, as `tailrace parse` does.
+    """Learn templates and print what every line is, as JSON; needs no bundle.
 
     Example: tailrace-train parse app.log
     """

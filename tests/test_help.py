@@ -1,0 +1,56 @@
+"""`--help` as a newcomer reads it: quick, at 80 columns, with an example and nothing of Python in it."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+from cyclopts import App
+from rich.console import Console
+
+from detector.cli.__main__ import app as tailrace
+from training.cli.__main__ import app as train
+
+COMMANDS = [
+    *((tailrace, words) for words in ("watch", "replay", "parse", "check-config")),
+    *((tailrace, words) for words in ("alerts list", "alerts show", "bundle verify")),
+    *((train, words) for words in ("fit", "inspect", "evaluate", "parse", "export")),
+]
+
+
+def _shown(app: App, words: str) -> str:
+    file = io.StringIO()
+    app.help_print(words.split(), console=Console(file=file, width=80))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("app", "words"), COMMANDS, ids=lambda one: one if isinstance(one, str) else "")
+def test_every_command_shows_an_example_and_what_each_word_is(app: App, words: str) -> None:
+    """No default is written as Python writes it, and no usage line speaks of [ARGS]."""
+    text = _shown(app, words)
+    assert f"Example: {app.name[0]} {words}" in text
+    for python in ("default: ()", "default: False", "default: None", "[ARGS]"):
+        assert python not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_list_of_commands_begins_with_what_comes_first() -> None:
+    """A newcomer fits, then watches."""
+    assert _shown(train, "").index("fit") < _shown(train, "").index("inspect")
+    text = _shown(tailrace, "")
+    places = [text.index(f"│ {name} ") for name in ("watch", "replay", "alerts", "parse", "bundle")]
+    assert places == sorted(places)
+    assert "tailrace-train fit" in text
+
+
+def test_help_waits_for_nothing_heavy() -> None:
+    """It answers at once because what a command needs is imported when it runs."""
+    code = (
+        "import sys\nfrom detector.cli.__main__ import app\n"
+        "for words in ([], ['watch'], ['replay'], ['alerts', 'list'], ['bundle', 'verify']):\n"
+        "    app([*words, '--help'], result_action='return_value')\n"
+        "heavy = {'numpy', 'onnxruntime', 'pydantic', 'aiohttp', 'structlog'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
