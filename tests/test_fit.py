@@ -267,7 +267,7 @@ def test_progress_is_told_as_it_comes() -> None:
     fit(session_lessons(sessions(), SMALL), VOCABULARY, SMALL, report=seen.append)
     assert [step.epoch for step in seen] == sorted(step.epoch for step in seen)
     assert {step.epoch for step in seen} == set(range(4))
-    assert all(0 < step.fraction <= 1 and step.loss_bits > 0 for step in seen)
+    assert all(0 < step.fraction <= 1 and step.loss_bits > 0 and step.events_per_s > 0 for step in seen)
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

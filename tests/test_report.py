@@ -127,7 +127,9 @@ def test_templates_are_sorted_and_the_rare_are_summed_up(page: str) -> None:
     """130 templates: the hundred with most lines are shown; the last thirty have 3 + 6 + … + 90 lines."""
     counts = [int(count) for count in re.findall(r"took &lt;\*&gt; ms (\d+)<", page)]
     assert counts == list(range(130, 30, -1))
-    assert "And 30 rarer templates with 1,395 lines" in page
+    assert "And 30 rarer templates with 1,395 lines;" in page
+    one_more = [TemplateCount("t0", "once", 1), *FULL.templates[:100]]
+    assert "And 1 rarer template with 1 line;" in render(replace(FULL, templates=one_more))
 
 
 def test_the_same_data_makes_the_same_page(page: str) -> None:

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from detector.cli.options import ConfigFile, Format
 from detector.errors import BadSetup
-from detector.notify.console import RULES, printable, show_alert
 from detector.records import Alert
 from detector.store.alerts import read_alert, read_alerts
 
@@ -57,6 +56,8 @@ def show(
         BadSetup: no state file is named, or there is no such alert in it.
         Unreadable: the state file is not there.
     """
+    from detector.notify.console import printable, show_alert  # noqa: PLC0415  # --help need not wait
+
     path = _state_file(state, config)
     payload = read_alert(path, alert_id)
     if payload is None:
@@ -86,6 +87,8 @@ def _print_json(payloads: list[bytes]) -> None:
 
 
 def _print_table(alerts: list[Alert]) -> None:
+    from detector.notify.console import printable  # noqa: PLC0415
+
     if not alerts:
         sys.stderr.write("no alerts\n")
         return
@@ -99,11 +102,17 @@ def _print_table(alerts: list[Alert]) -> None:
     console.print(table)
 
 
+def _rule(alert: Alert) -> str:
+    from detector.notify.console import RULES  # noqa: PLC0415
+
+    return RULES.get(alert.rule, alert.rule)
+
+
 _COLUMNS: list[tuple[str, Callable[[Alert], str]]] = [
     ("STATUS", lambda alert: alert.status),
     ("OPENED", lambda alert: alert.opened_at or "-"),
     ("SOURCE", lambda alert: alert.source),
-    ("RULE", lambda alert: RULES.get(alert.rule, alert.rule)),
+    ("RULE", _rule),
     ("SCORE", lambda alert: f"{alert.score:.2f}"),
     ("ID", lambda alert: alert.alert_id),
 ]

@@ -71,7 +71,8 @@ class Run:
             if self._exploded(meter):
                 self.outcome = "diverged"
                 return
-            report(meter.progress())
+            if meter.events:  # the first windows of a long stream may only warm the state
+                report(meter.progress())
         self._judge(meter.epoch(self._validate(lessons)))
 
     def _learn(self, loss: Tensor) -> float:
