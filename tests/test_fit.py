@@ -270,6 +270,20 @@ def test_progress_is_told_as_it_comes() -> None:
     assert all(0 < step.fraction <= 1 and step.loss_bits > 0 and step.events_per_s > 0 for step in seen)
 
 
+def test_a_window_without_events_is_no_progress() -> None:
+    """The first windows of a long stream may only warm the state: there is no rate and no loss to tell."""
+    lessons = session_lessons(sessions(), SMALL)
+
+    def training(number: int) -> Iterator[Window]:
+        for at, window in enumerate(lessons.training(number)):
+            yield replace(window, weights=window.weights * np.float32(at > 0))
+
+    seen: list[Progress] = []
+    fit(replace(lessons, training=training), VOCABULARY, SMALL, report=seen.append)
+    assert seen
+    assert min(step.events_per_s for step in seen) > 0
+
+
 def test_the_learning_rate_rises_and_falls() -> None:
     """It peaks after the warm-up and ends at a hundredth."""
     assert learning_rate_factor(0.05) == pytest.approx(0.5)
