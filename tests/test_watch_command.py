@@ -249,7 +249,7 @@ def test_the_closing_words_count_the_sessions_that_are_open(
 
 FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"log": "nope.log"}, 3, "no such file or folder"),
-    ({"log": "nope-*.log"}, 3, "waited for"),
+    ({"log": "nope-*.log"}, 3, "no file matches"),
     ({"bundle": "logs"}, 2, "is no bundle"),
     ({"state": "logs/state.db", "log": "logs"}, 2, "is among its inputs"),
     ({"state": "logs/state.db", "log": "logs/*"}, 2, "is among its inputs"),

@@ -156,12 +156,13 @@ def _open_text(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202  (an
 def _run(
     core: "Core", inputs: list[str], sinks: _Sinks, *, keep_open: bool, show: bool, json: bool
 ) -> "Summary":
-    from detector.embedded.replay import Replay  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.cli.start import warn  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.embedded.replay import Replay  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
     from detector.inputs.read import read_feed  # noqa: PLC0415
 
     bound = core.rules.bounds.max_line_bytes
-    found = core.feeds(find(inputs))
+    found = core.feeds(find(inputs, warn) if show else find(inputs))
     feeds = {feed.origin: read_feed(feed, max_line_bytes=bound) for feed in found}
     run = Replay(core, keep_open=keep_open)
     latest: dict[str, bytes] = {}
@@ -177,9 +178,9 @@ def _run(
     if damage is not None:
         raise damage
     if run.dropped:
-        sys.stderr.write(
-            f"warning: lines that name no session were left out: {run.dropped} of {run.summary().lines}; "
-            "check --source-regex and --source-field\n"
+        warn(
+            f"lines that name no session were left out: {run.dropped} of {run.summary().lines}; "
+            "check --source-regex and --source-field"
         )
     return run.summary()
 

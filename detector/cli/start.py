@@ -68,6 +68,11 @@ def input_overrides(settings: Settings, options: InputOptions) -> dict[str, obje
     return known | options.settings()
 
 
+def warn(sentence: str) -> None:
+    """Tell people on standard error of what does not end the command."""
+    sys.stderr.write(f"warning: {sentence}\n")
+
+
 def _log_to_stderr(settings: Settings) -> None:
     level = {"debug": 10, "info": 20, "warning": 30, "error": 40}[settings.log.level]
     text = settings.log.format == "text"

@@ -84,9 +84,23 @@ def run(order: Order, settings: Settings, core: Core) -> int:
             poll_s, ends = settings.input.poll_s, order.ends
             last = follow(watch, stopping, poll_s=poll_s, once=ends, after=reporter.after)
         _say_what_is_left(order, watch, session=core.policy.session)
-        if order.once and last is not None and last.troubles:
-            raise Unreadable("; ".join(f"{trouble.path}: {trouble.reason}" for trouble in last.troubles))
+        if order.once and last is not None:
+            _check_read(order, last)
         return EXIT_INTERRUPTED if stopping.interrupted else 0
+
+
+def _check_read(order: Order, last: Batch) -> None:
+    """Refuse to call it done where something could not be read, or no file is a log.
+
+    Raises:
+        Unreadable: names every file with its reason.
+    """
+    faults = [trouble.reason for trouble in last.troubles if not trouble.is_skipped]
+    if not faults and STDIN not in order.inputs and not last.fence_after["files"]:
+        skipped = [trouble.reason for trouble in last.troubles]
+        faults = [f"{', '.join(order.inputs)}: none of the files is a log; {one}" for one in skipped[:1]]
+    if faults:
+        raise Unreadable("; ".join(faults))
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class Trouble:
 
     path: str
     reason: str  # one sentence that names the file and what to do
+    is_skipped: bool = False  # it is no log, and is left out for that
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import msgspec
 
 from detector.errors import Unreadable
 from detector.inputs.batch import Batch, Fence, Part, Trouble
+from detector.inputs.binary import Told
 from detector.inputs.copies import Copies
 from detector.inputs.life import Life
 from detector.inputs.lines import MAX_LINE_BYTES
@@ -49,7 +50,7 @@ class Follower:
         marks = (fence or {}).get("files", {}).values()
         lives = [Life(mark) for mark in msgspec.convert(list(marks), list[Mark])]
         self._lives: Lives = {life.mark.name: life for life in lives if self._asks_for(life.mark.origin)}
-        self._copies = Copies()
+        self._copies, self._binaries = Copies(), Told()
         self._fence: Fence = fence or {}
         self._earlier: list[str] = self._fence.get("patterns", [])
         self._from_end = start == "end"
@@ -83,7 +84,7 @@ class Follower:
         )
 
     def _look(self) -> Rotation:
-        rotation = Rotation(self._lives, look(self._patterns), self._copies)
+        rotation = Rotation(self._lives, look(self._patterns), self._copies, self._binaries)
         rotation.find_all()
         rotation.take_new(lambda path: not covers(self._earlier, path), from_end=self._from_end)
         self._earlier = self._patterns

@@ -1,22 +1,25 @@
-"""Which files an INPUT argument means. Lists folders; opens nothing."""
+"""Which files an INPUT argument means. Lists folders, and looks at the first bytes of files."""
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from detector.errors import Unreadable
+from detector.inputs.binary import refusal, why_no_log
 
 STDIN = "-"
 
 
-def find(inputs: Sequence[str]) -> list[str]:
+def find(inputs: Sequence[str], told: Callable[[str], object] = lambda _: None) -> list[str]:
     """Every file that the arguments name, once, sorted; `-` stays as it is.
+
+    What is no log is left out of folders and globs, and `told` why.
 
     Raises:
         Unreadable: an argument names nothing that can be read.
     """
-    found = {path for argument in inputs for path in _named(argument)}
+    found = {path for argument in inputs for path in _named(argument, told)}
     return sorted(found)
 
 
@@ -43,16 +46,34 @@ def covers(inputs: Iterable[str], path: str) -> bool:
     return False
 
 
-def _named(argument: str) -> list[str]:
+def _named(argument: str, told: Callable[[str], object]) -> list[str]:
     if argument == STDIN:
         return [argument]
-    is_one = os.path.exists(argument) and not os.path.isdir(argument)  # noqa: PTH110, PTH112  # or a pipe
-    files = [argument] if is_one else [path for path in listed(argument) if os.path.isfile(path)]  # noqa: PTH113
+    if os.path.exists(argument) and not os.path.isdir(argument):  # noqa: PTH110, PTH112  # or a pipe
+        _check(argument)
+        if why := why_no_log(argument):
+            raise Unreadable(f"{refusal(argument, why)}; name files that hold lines of text.")
+        return [argument]
+    files = [path for path in listed(argument) if os.path.isfile(path)]  # noqa: PTH113
     if not files:
-        raise Unreadable(_nothing(argument))
+        raise Unreadable(nothing(argument))
+    return _logs(argument, files, told)
+
+
+def _logs(argument: str, files: list[str], told: Callable[[str], object]) -> list[str]:
+    """The files without those that are no logs."""
+    logs: list[str] = []
+    refused = ""
     for path in files:
         _check(path)
-    return files
+        if why := why_no_log(path):
+            refused = refused or refusal(path, why)
+            told(f"{refusal(path, why)}; it is left out")
+        else:
+            logs.append(path)
+    if not logs:
+        raise Unreadable(f"{argument}: none of the {len(files)} files is a log; the first: {refused}.")
+    return logs
 
 
 def _check(path: str) -> None:
@@ -71,7 +92,8 @@ def is_text(path: str) -> bool:
     return True
 
 
-def _nothing(argument: str) -> str:
+def nothing(argument: str) -> str:
+    """What a person is told where an argument names no file."""
     if os.path.isdir(argument):  # noqa: PTH112  # the same
         return f"{argument}: this folder holds no files; name one that does."
     if glob.has_magic(argument):

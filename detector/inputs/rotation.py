@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from detector.errors import Unreadable
 from detector.inputs.archives import is_archive, unreadable
 from detector.inputs.batch import Loss, Trouble
+from detector.inputs.binary import Told, refusal
 from detector.inputs.copies import Copies
 from detector.inputs.life import (
     SETTLED,
@@ -27,6 +28,7 @@ from detector.inputs.life import (
     holding,
     settle,
     skip_to_end,
+    stamp_of,
     suspend,
 )
 from detector.inputs.mark import NOWHERE, SPAN_BYTES, Fit, Identity, compare
@@ -43,6 +45,7 @@ class Rotation:
     lives: Lives
     sighting: Sighting
     copies: Copies
+    binaries: Told
     losses: list[Loss] = field(default_factory=list)
     unsettled: set[str] = field(default_factory=set)  # origins of which the next look tells more
     _homes: set[Identity] = field(default_factory=set)
@@ -221,6 +224,10 @@ class Rotation:
     def _begin(self, origin: str, seen: Seen, *, from_end: bool) -> bool:
         """Whether the file was still where it was found."""
         last = self._newest.get(origin)
+        if why := self.binaries.why(seen.path, seen.identity, stamp_of(seen)):
+            trouble = Trouble(seen.path, f"{refusal(seen.path, why)}; it is left out", is_skipped=True)
+            self.sighting.troubles.append(trouble)
+            return True
         try:
             life = begin(origin, last.mark.generation + 1 if last else 0, seen)
             if life is None:

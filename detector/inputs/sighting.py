@@ -10,7 +10,7 @@ from detector.errors import Unreadable
 from detector.inputs.archives import unreadable
 from detector.inputs.batch import Trouble
 from detector.inputs.mark import Identity
-from detector.inputs.paths import is_text, listed
+from detector.inputs.paths import is_text, listed, nothing
 
 LISTINGS = 5  # of a folder that changes while it is listed
 # What rotation appends: .1, -20260131, .2026-01-31T00:00, .old; and then packing
@@ -67,9 +67,7 @@ def look(patterns: Iterable[str]) -> Sighting:
             for path in paths:
                 _note(sighting, path)
             if not paths:
-                sighting.troubles.append(
-                    Trouble(pattern, f"{pattern}: there is no such file; it is waited for.")
-                )
+                sighting.troubles.append(Trouble(pattern, nothing(pattern)))
         except Unreadable as error:
             sighting.troubles.append(Trouble(pattern, str(error)))
     return sighting

@@ -56,13 +56,13 @@ def evaluate(
     need_training_extra()
     import msgspec  # noqa: PLC0415  # heavy, and --help need not wait
 
-    from detector.cli.start import core_of, read_settings  # noqa: PLC0415
+    from detector.cli.start import core_of, read_settings, warn  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
     from training.evaluate.compare import compare  # noqa: PLC0415
 
     core = core_of(read_settings(config), bundle, options, list(files), budget=budget)
-    trained = find(list(train)) if train else []
-    found = compare(core, find(files), labels, trained, prevalence)
+    trained = find(list(train), warn) if train else []
+    found = compare(core, find(files, warn), labels, trained, prevalence)
     sys.stderr.write(
         f"{found.labelled} of {counted(found.sources, 'source')} with a label; "
         f"{counted(found.unseen, 'label')} without a source\n"

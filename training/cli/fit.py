@@ -76,7 +76,7 @@ def fit(
     """
     need_training_extra()
     from detector.bundle import InputSettings  # noqa: PLC0415  # heavy, and --help need not wait
-    from detector.cli.start import input_overrides, read_settings  # noqa: PLC0415
+    from detector.cli.start import input_overrides, read_settings, warn  # noqa: PLC0415
     from detector.embedded.reader import Bounds  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
@@ -84,7 +84,7 @@ def fit(
     from training.make import can_resume, make  # noqa: PLC0415
 
     settings = read_settings(config)
-    paths = find(files)
+    paths = find(files, warn)
     order = Order(
         paths=paths,
         out=out,
@@ -113,8 +113,10 @@ def fit(
 
 
 def _say(made: "Made") -> None:
+    from detector.cli.start import warn  # noqa: PLC0415
     from training.report.closing import closing_words  # noqa: PLC0415
     from training.report.told import warnings  # noqa: PLC0415
 
-    sys.stderr.writelines(f"warning: {warning}\n" for warning in warnings(made))
+    for warning in warnings(made):
+        warn(warning)
     sys.stdout.writelines(f"{label:<10}{text}\n" for label, text in closing_words(made))

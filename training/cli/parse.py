@@ -20,7 +20,7 @@ def parse(
     need_training_extra()
     from detector.bundle import InputSettings  # noqa: PLC0415  # heavy, and --help need not wait
     from detector.cli.parse import parsed_rows, write_rows  # noqa: PLC0415
-    from detector.cli.start import input_overrides, read_settings  # noqa: PLC0415
+    from detector.cli.start import input_overrides, read_settings, warn  # noqa: PLC0415
     from detector.embedded.core import explain_by  # noqa: PLC0415
     from detector.embedded.dating import Dating  # noqa: PLC0415
     from detector.embedded.intake import Intake  # noqa: PLC0415
@@ -31,7 +31,7 @@ def parse(
     from training.cli.progress import Shown  # noqa: PLC0415
     from training.corpus import learn  # noqa: PLC0415
 
-    settings, paths = read_settings(config), find(files)
+    settings, paths = read_settings(config), find(files, warn)
     bounds = Bounds(settings.input.max_line_bytes, settings.input.max_future_s)
     wanted = InputSettings(**input_overrides(settings, options))  # type: ignore[arg-type]
     with Shown(paths, 1) as shown:
