@@ -78,12 +78,9 @@ class InputOptions:
         bool | None,
         Parameter(help="Rows are whole sequences: id,event event ... (with --parser exact)."),
     ] = None
-
     rotated: Annotated[
         Literal["joined", "separate"] | None,
-        Parameter(
-            help="joined: app.log.1 and app.log are one source, read oldest first (fit, replay, parse)."
-        ),
+        Parameter(help="joined: files that rotation made of one log are one source; not for watch."),
     ] = None
 
     def settings(self) -> dict[str, object]:
