@@ -17,7 +17,7 @@ import numpy.typing as npt
 from detector.errors import BadSetup
 from detector.records import FIRST_TEMPLATE
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SLOTS = 64  # counted templates of a session; further ones share slots
 EXPECTED = 5  # alternatives that the step graph names for an event
 
@@ -54,6 +54,16 @@ class Tail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.start + max(0.0, z + math.log10(self.share)) * math.log(10) * self.scale
 
 
+class Pauses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long the sessions of training were quiet after each template, by `pause_class`.
+
+    Counts by token and class; a token's row stops at its last count that is not 0.
+    """
+
+    went_on: list[list[int]]  # pauses after which the session went on
+    ended: list[list[int]]  # quiet from a session's last event to the end of the logs
+
+
 class SessionCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What turns a closed session's measures into one score, from out-of-fold scores of normal sessions."""
 
@@ -70,6 +80,7 @@ class SessionCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     total: Tail  # sum of the four z
     totals: list[float]  # the largest out-of-fold sums, descending
     sessions: int  # how many sums there were
+    pauses: Pauses = Pauses([], [])
 
 
 class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from detector.bundle import SLOTS, Bundle, SessionCalibration
 from detector.records import END, ClosedSource, Line, Revision, ScoredEvent
 from detector.stages.judge import closing
 from detector.stages.judge.judge import Outcome, judge, pass_time
+from detector.stages.judge.pauses import goes_on
 from detector.stages.judge.policy import Explain, Policy, Stretch
 from detector.stages.judge.state import SourceState, count_matrix, new_state
 from detector.stages.score import ending
@@ -153,6 +154,16 @@ def _end_when_due(stretch: Stretch, batch: Batch, policy: Policy, last: int | No
         and batch.clock_us - policy.lateness_us > last + policy.idle_us
     )
     stretch.ends = batch.close_all or overdue
+    stretch.cut_off = batch.close_all and not overdue and _may_go_on(stretch, last, batch, policy)
+
+
+def _may_go_on(stretch: Stretch, last: int | None, batch: Batch, policy: Policy) -> bool:
+    session = policy.calibration.session
+    if session is None or last is None or batch.clock_us is None:
+        return False
+    events = _events(stretch)
+    token = events[-1] if events else stretch.state.last_token
+    return goes_on(session.pauses, token, batch.clock_us - last)
 
 
 def _score(stretches: list[Stretch], bundle: Bundle, policy: Policy) -> list[float]:
@@ -161,7 +172,7 @@ def _score(stretches: list[Stretch], bundle: Bundle, policy: Policy) -> list[flo
     rows: list[Row] = []
     for stretch in stretches:
         tokens = _events(stretch)
-        if stretch.ends and policy.session:
+        if stretch.ends and policy.session and not stretch.cut_off:
             tokens = [*tokens, END]
         if tokens:
             state = stretch.state
@@ -207,11 +218,12 @@ def _totals(stretches: list[Stretch], bundle: Bundle, session: SessionCalibratio
         counts[[row for row, _ in ended]],
         unknown=[s.state.unknown + _events(s).count(0) for s in at],
         excess=[s.state.excess_sum for s in at],
-        events=[s.state.number + len(_events(s)) + 1 for s in at],
+        events=[s.state.number + len(_events(s)) + (not s.cut_off) for s in at],
         calibration=session,
     )
     for (_, index), measured in zip(ended, measures, strict=True):
-        totals[index] = ending.total(measured, session)
+        cut_off = stretches[index].cut_off
+        totals[index] = ending.so_far(measured, session) if cut_off else ending.total(measured, session)
     return totals
 
 

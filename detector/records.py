@@ -124,6 +124,7 @@ class ClosedSource(msgspec.Struct, frozen=True, gc=False):
     threshold: float
     anomalous: bool
     alert_ids: list[str]
+    cut_off: bool = False  # the input ended while the session was probably still going on
 
 
 class ScoredEvent(msgspec.Struct, frozen=True, gc=False):

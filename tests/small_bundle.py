@@ -8,6 +8,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from detector.bundle import (
+    SCHEMA_VERSION,
     SLOTS,
     Bundle,
     Calibration,
@@ -116,7 +117,7 @@ def small_bundle(path: Path, *, session: bool, cell: Cell = "gru") -> Bundle:
         stream=None if session else stream_calibration(),
     )
     manifest = Manifest(
-        schema_version=1,
+        schema_version=SCHEMA_VERSION,
         created="2026-01-01T00:00:00Z",
         versions={},
         data={},

@@ -97,13 +97,14 @@ def whole(session: SessionCalibration, budget: float = 5.0) -> Calibration:
 
 
 def test_the_budget_is_the_share_of_held_out_sessions_above_its_threshold() -> None:
-    """Where the data resolve it, exactly the allowed number of sessions reaches the threshold."""
+    """Never more than the budget allows; fewer by up to the three that few data hide."""
     order = random().normal(size=20_000)
     session = calibrated(order)
     sums = np.array([total(closed, session) for closed in measured(order).closed])
     for budget in (5.0, 10.0, 50.0, 200.0):
         reached = int((sums >= score_threshold(whole(session), budget)).sum())
-        assert reached == budget / PER_SESSIONS * len(order)
+        allowed = budget / PER_SESSIONS * len(order)
+        assert allowed - 3 <= reached <= allowed
 
 
 def test_a_larger_budget_lowers_the_threshold_without_a_refit() -> None:

@@ -36,3 +36,4 @@ class Made:
     trained: Trained
     idle_timeout_s: float | None  # that ended the sessions, as told or learnt
     sequences: list[tuple[int, int]]  # where each trained sequence lies in the grouped events
+    cut_off: int = 0  # sessions left out because the end of the logs cut them off

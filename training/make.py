@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 import numpy as np
 
 from detector import bundle as bundles
-from detector.bundle import InputSettings, Manifest
+from detector.bundle import InputSettings, Manifest, Pauses
 from detector.errors import BadSetup
 from detector.records import END
 from detector.stages.header import header as headers
@@ -26,6 +27,7 @@ from training.report.report import render
 from training.report.told import report_data
 from training.sessions import LEAST_SESSIONS, Stage, Trained, sample, train_sessions
 from training.spool import cut_lives, largest_gaps
+from training.unfinished import Life, finished
 
 BESIDE_EVENTS = 20_000  # from here on processes of their own are worth their start
 LEAST_EVENTS = 500  # of long-lived sources
@@ -49,11 +51,12 @@ def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) ->
         corpus = gather(order.paths, learnt, order.bounds, Path(folder), told)
         _check(corpus, order)
         _make_ready(order)
-        sequences, idle_s = _sequences(corpus, order)
+        sequences = _sequences(corpus, order)
         trained = _train(corpus, sequences, order, stage)
-        settings = msgspec.structs.replace(learnt.input, idle_timeout_s=idle_s)
+        settings = msgspec.structs.replace(learnt.input, idle_timeout_s=sequences.idle_s)
         bundle_id = _write(order, corpus, trained, settings, now())
-        made = Made(order, bundle_id, corpus, trained, idle_s, [sequences[i] for i in trained.kept])
+        lives = [sequences.lives[i] for i in trained.kept]
+        made = Made(order, bundle_id, corpus, trained, sequences.idle_s, lives, sequences.cut_off)
         _clear(order.out / CHECKPOINTS)
         report = order.out / "report.html"
         report.write_text(render(report_data(made, now())), encoding="utf-8")
@@ -96,27 +99,37 @@ def _check(corpus: Corpus, order: Order) -> None:
         raise BadSetup(f"only {counted(events, 'event')} to train on; give at least {LEAST_EVENTS}{why}")
 
 
-def _sequences(corpus: Corpus, order: Order) -> tuple[list[tuple[int, int]], float | None]:
-    """Where each sequence lies, and the idle time-out of sessions."""
+@dataclass(frozen=True, slots=True)
+class _Sequences:
+    lives: list[Life]  # where each lies in the grouped events
+    idle_s: float | None  # the idle time-out of sessions
+    cut_off: int  # sessions left out because the end of the logs cut them off
+    pauses: Pauses
+
+
+def _sequences(corpus: Corpus, order: Order) -> _Sequences:
     grouped, everyone = corpus.grouped, range(len(corpus.sources))
     idle_s = order.input.idle_timeout_s
     if not order.input.session:
-        return [(int(grouped.starts[s]), int(grouped.starts[s + 1])) for s in everyone], idle_s
+        whole = [(int(grouped.starts[s]), int(grouped.starts[s + 1])) for s in everyone]
+        return _Sequences(whole, idle_s, 0, Pauses([], []))
     if idle_s is None:
         gaps = largest_gaps(grouped, everyone)
         if len(gaps):
             idle_s = max(LEAST_IDLE_S, 2e-6 * float(np.quantile(gaps, GAP_SHARE, method="lower")))
     lives = cut_lives(grouped, None if idle_s is None else round(idle_s * 1e6), everyone)
     lives.sort(key=lambda life: int(grouped.events["time"][life[0]]))
-    return [lives[i] for i in sample(len(lives), order.model.seed)], idle_s
+    over, pauses = finished(grouped, lives, len(corpus.learnt.vocabulary), corpus.last_us, LEAST_SESSIONS)
+    chosen = sample(len(over), order.model.seed)
+    return _Sequences([over[i] for i in chosen], idle_s, len(lives) - len(over), pauses)
 
 
-def _train(corpus: Corpus, sequences: list[tuple[int, int]], order: Order, stage: Stage) -> Trained:
+def _train(corpus: Corpus, sequences: _Sequences, order: Order, stage: Stage) -> Trained:
     events, size = corpus.grouped.events, len(corpus.learnt.vocabulary)
     checkpoints = order.out / CHECKPOINTS
     if order.input.session:
         return train_sessions(
-            [events["token"][a:b].astype(np.int64) for a, b in sequences],
+            [events["token"][a:b].astype(np.int64) for a, b in sequences.lives],
             size,
             order.model,
             budget=order.budget or SESSION_BUDGET,
@@ -125,12 +138,13 @@ def _train(corpus: Corpus, sequences: list[tuple[int, int]], order: Order, stage
             checkpoints=checkpoints,
             resume=order.resume,
             stage=stage,
+            pauses=sequences.pauses,
             processes=order.processes if len(events) >= BESIDE_EVENTS else 1,
         )
     return train_streams(
         [
             Stream(name, events["token"][a:b].astype(np.int64), events["time"][a:b].astype(np.int64))
-            for name, (a, b) in zip(corpus.sources, sequences, strict=True)
+            for name, (a, b) in zip(corpus.sources, sequences.lives, strict=True)
         ],
         size,
         order.model,

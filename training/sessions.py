@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detector.bundle import Calibration, EndingModel, SessionCalibration, StepModel, Tail
+from detector.bundle import Calibration, EndingModel, Pauses, SessionCalibration, StepModel, Tail
 from detector.records import UNKNOWN
 from detector.stages.score.ending import total
 from training.beside import beside
@@ -61,6 +62,7 @@ def train_sessions(
     checkpoints: Path,
     resume: bool,
     stage: Stage,
+    pauses: Pauses,
     processes: int = 1,
 ) -> Trained:
     """Fit and calibrate for sessions [N], each an array of tokens without the end.
@@ -95,6 +97,7 @@ def train_sessions(
     kept = _kept(whole, parts, contamination)
     final = job(FINAL, settings.seed, kept, resume=resume)(stage(FINAL))
     session = calibrate_sessions(whole, final.parts, contamination)
+    session = msgspec.structs.replace(session, pauses=pauses)
     return Trained(
         calibration=_calibration(whole, session, budget, days, hold_bits, new),
         step=final.step,

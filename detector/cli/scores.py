@@ -44,6 +44,7 @@ SOURCE_COLUMNS = (
     "threshold",
     "anomalous",
     "alert_ids",
+    "cut_off",
 )
 DIGITS = 6
 
@@ -137,4 +138,5 @@ def source_row(closed: ClosedSource) -> list[Any]:
         round(closed.threshold, DIGITS),
         closed.anomalous,
         closed.alert_ids,
+        closed.cut_off,
     ]

@@ -120,7 +120,9 @@ def _header(made: Made) -> str:
 def _split(made: Made) -> str:
     if made.trained.calibration.session is not None:
         sessions = len(made.trained.held_out)
-        return f"{counted(sessions, 'session')} in four folds, each scored by a model that had not seen it"
+        left_out = f"; {made.cut_off} that the end of the logs cut off were left out" if made.cut_off else ""
+        scored = "each scored by a model that had not seen it"
+        return f"{counted(sessions, 'session')} in four folds, {scored}{left_out}"
     return "two halves by time, each scored by a model of the other; the final model saw both"
 
 

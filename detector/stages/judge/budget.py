@@ -34,9 +34,10 @@ def z_of(share: float) -> float:
 
 def _session_threshold(session: SessionCalibration, budget: float) -> float:
     """Above it lies the budget's share of the held-out scores; extrapolated where those are few."""
-    share, totals = budget / PER_SESSIONS, session.totals
-    rank = math.floor(share * session.sessions)
-    extrapolated = session.total.value(z_of(share))
+    totals = session.totals
+    allowed = _lessened(budget / PER_SESSIONS * session.sessions)
+    rank = math.floor(allowed)
+    extrapolated = session.total.value(z_of(allowed / session.sessions if session.sessions else 0.0))
     if rank >= len(totals):
         return min(totals[-1], extrapolated) if totals else extrapolated
     if rank >= RESOLVED_LEAST:
@@ -53,13 +54,17 @@ def _above(totals: list[float], rank: int) -> float:
 
 
 def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> float:
-    """From the tail of the leaky sum's block maxima; without event times so many events make a day.
-
-    Few days say little about a rate: none seen in n days leaves up to 3 / n a day (95 %), so what
-    the budget allows is lessened by as much.
-    """
-    allowed = budget * (days or stream.events / DAY_EVENTS)
+    """From the tail of the leaky sum's block maxima; without event times so many events make a day."""
     if stream.blocks == 0:
         return LEAST_NATS
-    share = allowed * allowed / (allowed + RULE_OF_THREE) / stream.blocks
-    return max(LEAST_NATS, stream.maxima.value(z_of(share)))
+    allowed = _lessened(budget * (days or stream.events / DAY_EVENTS))
+    return max(LEAST_NATS, stream.maxima.value(z_of(allowed / stream.blocks)))
+
+
+def _lessened(allowed: float) -> float:
+    """How many false alerts in the data to calibrate for, where the budget allows so many.
+
+    Few data say little about a rate: none seen in n days or sessions leaves up to 3 / n (95 %), and
+    what comes later differs more from them than they do from each other.
+    """
+    return allowed * allowed / (allowed + RULE_OF_THREE)

@@ -11,13 +11,17 @@ from detector.stages.judge.state import SourceState
 
 
 def close_session(stretch: Stretch, score: float, policy: Policy, explain: Explain, outcome: Outcome) -> None:
-    """Judge a session at its ending; its score is the sum of its tail-calibrated terms."""
+    """Judge a session at its ending; its score is the sum of its tail-calibrated terms.
+
+    Of one that the end of the input cut off, only the order of what it held is judged.
+    """
     state, end_bits = stretch.state, _end_bits(stretch)
     anomalous = score >= policy.threshold
     if anomalous:
         _say_anomalous(stretch, score, end_bits, policy, explain, outcome)
     _leave_tombstone(state)
-    outcome.closed.append(_closed(stretch, score, policy, end_bits, anomalous=anomalous))
+    said_bits = None if stretch.cut_off else end_bits
+    outcome.closed.append(_closed(stretch, score, policy, said_bits, anomalous=anomalous))
 
 
 def close_stream(stretch: Stretch, ended_us: int | None, policy: Policy, outcome: Outcome) -> None:
@@ -51,7 +55,9 @@ def due_us(state: SourceState, policy: Policy) -> int | None:
 
 
 def _end_bits(stretch: Stretch) -> float:
-    return float(stretch.score.surprise[-1]) if stretch.score is not None else 0.0
+    if stretch.score is None or stretch.cut_off:
+        return 0.0
+    return float(stretch.score.surprise[-1])
 
 
 def _say_anomalous(
@@ -111,4 +117,5 @@ def _closed(
         threshold=policy.threshold,
         anomalous=anomalous,
         alert_ids=state.alert_ids,
+        cut_off=stretch.cut_off,
     )

@@ -45,6 +45,7 @@ class Stretch(msgspec.Struct, gc=False):
     tokens: list[int]  # of all lines; meaningless for continuations
     clocks: list[int]  # the shard's clock before each line
     ends: bool = False
+    cut_off: bool = False  # ends because the input does; the session may well have gone on
     score: RowScore | None = None
     expected: Callable[[int], list[tuple[int, float]]] | None = None
 

@@ -58,6 +58,11 @@ def total(closed: Closed, calibration: SessionCalibration) -> float:
     )
 
 
+def so_far(closed: Closed, calibration: SessionCalibration) -> float:
+    """The score of a session that was cut off: its order; what it would still have held is not known."""
+    return calibration.order.z(closed.order)
+
+
 def weighted_shares(counts: Counts, unknown: npt.NDArray[np.integer], idf: Floats) -> Floats:
     """Each session's events [B,65] as shares weighted by idf; the last column is its unknown events [B]."""
     events = np.column_stack((counts.astype(np.int64), unknown))
