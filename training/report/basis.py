@@ -5,10 +5,10 @@ import math
 from detector.bundle import Calibration, SessionCalibration
 from detector.stages.judge.budget import (
     LEAST_NATS,
-    PER_SESSIONS,
     RESOLVED_LEAST,
+    allowed_held_out,
+    extrapolated_score,
     score_threshold,
-    z_of,
 )
 
 DAYS_ENOUGH = 3  # allowed alerts in the data, from which on their rate can be told
@@ -27,9 +27,8 @@ def basis_of(calibration: Calibration, budget: float) -> str:
 
 
 def _of_sessions(session: SessionCalibration, budget: float, threshold: float) -> str:
-    share = budget / PER_SESSIONS
-    if math.floor(share * session.sessions) >= RESOLVED_LEAST:
+    if math.floor(allowed_held_out(session, budget)) >= RESOLVED_LEAST:
         return "which follows from the budget"
-    if threshold > session.total.value(z_of(share)):
+    if threshold > extrapolated_score(session, budget):
         return "that of the smallest budget which the held-out sessions can tell: a smaller one has no lower"
     return "extrapolated from the budget: the held-out sessions are too few to show it"

@@ -11,7 +11,13 @@ from detector.bundle import Calibration, StepModel
 from detector.records import FIRST_TEMPLATE
 from detector.stages.header import header as headers
 from detector.stages.judge.alerts import rfc3339
-from detector.stages.judge.budget import DAY_EVENTS, PER_SESSIONS, RESOLVED_LEAST, score_threshold
+from detector.stages.judge.budget import (
+    DAY_EVENTS,
+    PER_SESSIONS,
+    RESOLVED_LEAST,
+    allowed_held_out,
+    score_threshold,
+)
 from detector.stages.score.score import score_rows
 from detector.stages.surprise import Row
 from detector.words import counted, duration
@@ -85,7 +91,7 @@ def warnings(made: Made) -> Iterator[str]:
         yield "Training diverged; the weights of its best epoch were kept. Try a smaller --hidden."
     if calibration.session is not None:
         allowed = budget / PER_SESSIONS * calibration.session.sessions
-        if allowed < RESOLVED_LEAST:
+        if allowed_held_out(calibration.session, budget) < RESOLVED_LEAST:
             yield (
                 f"The data is too little for a budget of {budget:g} per 10,000 sessions: of "
                 f"{counted(calibration.session.sessions, 'session')} it allows {allowed:.2g}. "

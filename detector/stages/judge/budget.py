@@ -35,9 +35,7 @@ def z_of(share: float) -> float:
 def _session_threshold(session: SessionCalibration, budget: float) -> float:
     """Above it lies the budget's share of the held-out scores; extrapolated where those are few."""
     totals = session.totals
-    allowed = _lessened(budget / PER_SESSIONS * session.sessions)
-    rank = math.floor(allowed)
-    extrapolated = session.total.value(z_of(allowed / session.sessions if session.sessions else 0.0))
+    rank, extrapolated = math.floor(allowed_held_out(session, budget)), extrapolated_score(session, budget)
     if rank >= len(totals):
         return min(totals[-1], extrapolated) if totals else extrapolated
     if rank >= RESOLVED_LEAST:
@@ -45,6 +43,16 @@ def _session_threshold(session: SessionCalibration, budget: float) -> float:
     # A smaller budget never has a lower threshold than the smallest one that can be read off.
     least = _above(totals, RESOLVED_LEAST) if len(totals) > RESOLVED_LEAST else 0.0
     return max(least, extrapolated)
+
+
+def allowed_held_out(session: SessionCalibration, budget: float) -> float:
+    """How many of the held-out sessions a budget's threshold may leave above it."""
+    return _lessened(budget / PER_SESSIONS * session.sessions)
+
+
+def extrapolated_score(session: SessionCalibration, budget: float) -> float:
+    """The threshold of a budget by the exponential tail of the held-out scores."""
+    return session.total.value(z_of(allowed_held_out(session, budget) / max(session.sessions, 1)))
 
 
 def _above(totals: list[float], rank: int) -> float:
