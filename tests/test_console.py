@@ -140,5 +140,5 @@ def test_a_later_revision_can_be_the_first_that_is_seen() -> None:
 
 def test_an_alert_that_only_goes_on_says_so() -> None:
     """A revision that adds neither lines nor score has been flagged tenfold."""
-    again = msgspec.structs.replace(FIRST, revision=2)
+    again = msgspec.structs.replace(FIRST, revision=2, score=FIRST.score + 0.0001)
     assert _news(FIRST, again)[-1] == f"{ERROR}, goes on   alert 5f2b8c0d1e4a7b93"

@@ -76,8 +76,9 @@ def test_a_fit_says_what_it_read_and_keeps_how_it_read(fitted: Path) -> None:
 
 def test_a_fit_ends_with_what_was_asked_for_measured_and_learnt(fitted: Path) -> None:
     """The idle time-out is said in words with how to set it, also in the report and by `bundle verify`."""
-    said = dict(line.split(maxsplit=1) for line in (fitted / "said").read_text("utf-8").splitlines())
-    assert said["asked"] == "for at most 5 false alerts per 10,000 sessions (--budget)"
+    lines = (fitted / "said").read_text("utf-8").splitlines()
+    said = {line[:11].strip(): line[11:] for line in lines}
+    assert said["asked for"] == "at most 5 false alerts per 10,000 sessions (--budget)"
     assert said["measured"].endswith(" per 10,000 sessions on normal logs held out of training")
     assert " in serving, on logs like these (95 %)" in said["expect"]
     idle_s = load(fitted / "bundle").manifest.input.idle_timeout_s

@@ -30,6 +30,7 @@ from tests.watching import (
     until,
 )
 
+README = Path(__file__).parent.parent / "README.md"
 Rotate = Callable[[Path], None]
 
 
@@ -97,6 +98,20 @@ def test_alerts_are_read_back_with_the_command_that_replays_them(
     again = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     found = {one["alert_id"]: one for one in again if "alert_id" in one}
     assert found[alert["alert_id"]]["lines"] == alert["lines"]
+
+
+def test_the_readme_s_command_shows_the_line_of_an_alert(
+    folder: Folder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A position is an offset in bytes, from 0; `tail` counts from 1."""
+    assert run(app, [*folder.words(), "--once", "--format", "json"]) == 0
+    alerts = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    [line] = [line for line in alerts[-1]["lines"] if line["role"] == "event"]
+    assert int(line["position"]) > 0
+    [shown] = re.findall(r"`(tail -c [^`]*)`", README.read_text(encoding="utf-8"))
+    command = shown.replace("OFFSET", line["position"]).replace("FILE", str(folder.log))
+    found = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+    assert found.stdout.endswith(f"{line['text']}\n")
 
 
 def test_a_second_watch_on_the_same_state_is_refused(

@@ -68,8 +68,8 @@ def _news(alert: Alert, before: Alert | None) -> Text:
     known = before.lines if before else [line for line in alert.lines if line.role != "after"]
     more = len(alert.lines) - len(known)
     said = [counted(more, "more line")] if more > 0 else []
-    if before is not None and alert.score != before.score:
-        said.append(f"score now {alert.score:.2f}")
+    if before is not None and (score := f"{alert.score:.2f}") != f"{before.score:.2f}":
+        said.append(f"score now {score}")
     if alert.status == "resolved":
         said = [f"after {length}" if (length := _length(alert)) else "", *said]
     elif not said:

@@ -119,4 +119,4 @@ def _say(made: "Made") -> None:
 
     for warning in warnings(made):
         warn(warning)
-    sys.stdout.writelines(f"{label:<10}{text}\n" for label, text in closing_words(made))
+    sys.stdout.writelines(f"{label:<11}{text}\n" for label, text in closing_words(made))
