@@ -14,6 +14,7 @@ from detector.bundle import SLOTS, Bundle, SessionCalibration
 from detector.records import END, ClosedSource, Line, Revision, ScoredEvent
 from detector.stages.judge import closing
 from detector.stages.judge.judge import Outcome, judge, pass_time
+from detector.stages.judge.lives import begin_life, is_wanted
 from detector.stages.judge.pauses import goes_on
 from detector.stages.judge.policy import Explain, Policy, Stretch
 from detector.stages.judge.state import SourceState, count_matrix, new_state
@@ -30,6 +31,12 @@ class Batch(msgspec.Struct):
     clocks: list[int]
     clock_us: int | None  # after the last line, or a tick's; None while nothing had a time
     close_all: bool = False  # a replay has read everything
+    falls: list[tuple[int, int]] = []  # lines at which an origin's clock goes back, the shard's before each
+
+    @property
+    def latest_us(self) -> int:
+        """The latest that the clock stood at: the sources that are due by then are needed too."""
+        return max([self.clock_us or 0, *(clock for _, clock in self.falls)])
 
 
 class Advance(msgspec.Struct):
@@ -54,8 +61,68 @@ def advance(
 ) -> Advance:
     """Advance the given states by a batch; they are consumed.
 
-    `states` holds those of the batch's sources that exist and those that are due by its clock.
+    `states` holds those of the batch's sources that exist and those that are due by its latest clock.
     """
+    if not batch.falls:
+        return _advance(states, batch, bundle, policy, explain)
+    whole = Advance({}, {}, [], [], [], 0, 0)
+    due = {source: closing.due_us(state, policy) for source, state in states.items()}
+    for part in _without_falls(batch):
+        _add(whole, _advance(_needed(states, due, part), part, bundle, policy, explain))
+        due |= whole.due_us
+        states = {source: state for source, state in (states | whole.states).items() if state is not None}
+    return whole
+
+
+def _without_falls(batch: Batch) -> list[Batch]:
+    """The batch, ended at each line at which a clock goes back.
+
+    A batch that happened to end there would have said what the clock calls for until then; so must any.
+    """
+    parts, start = [], 0
+    for end, clock_us in batch.falls:
+        taken = slice(start, end)
+        parts.append(Batch(batch.lines[taken], batch.tokens[taken], batch.clocks[taken], clock_us))
+        start = end
+    rest = slice(start, len(batch.lines))
+    parts.append(
+        Batch(
+            batch.lines[rest],
+            batch.tokens[rest],
+            batch.clocks[rest],
+            batch.clock_us,
+            close_all=batch.close_all,
+        )
+    )
+    return parts
+
+
+def _needed(
+    states: dict[str, SourceState], due: dict[str, int | None], part: Batch
+) -> dict[str, SourceState]:
+    """The states of a part's sources, and those that its clock changes something about."""
+    named, clock_us = sources_of(part.lines), part.clock_us or 0
+    return {
+        source: state
+        for source, state in states.items()
+        if part.close_all or source in named or ((at := due[source]) is not None and at < clock_us)
+    }
+
+
+def _add(whole: Advance, part: Advance) -> None:
+    """Add what a batch did to what those before it did."""
+    whole.states |= part.states
+    whole.due_us |= part.due_us
+    whole.revisions += part.revisions
+    whole.closed += part.closed
+    whole.events += part.events
+    whole.late += part.late
+    whole.dropped += part.dropped
+
+
+def _advance(
+    states: dict[str, SourceState], batch: Batch, bundle: Bundle, policy: Policy, explain: Explain
+) -> Advance:
     stretches, late, dropped = _stretches(states, batch, bundle, policy)
     outcome = Outcome([], [], [])
     totals = _score(stretches, bundle, policy)
@@ -65,8 +132,8 @@ def advance(
         judge(stretch, policy, explain, outcome)
         _settle(stretch, total, batch, policy, explain, outcome, last=last)
         if after is not None and not last:
-            after.state.alerts = stretch.state.alerts  # those of the life before are still to be resolved
-    left = {stretch.source: _left(stretch, policy) for stretch in stretches}
+            begin_life(after.state, stretch.state, after.lines[0].time_us, after.clocks[0], policy)
+    left = {stretch.source: _left(stretch, batch, policy) for stretch in stretches}
     return Advance(
         states=left,
         due_us={source: closing.due_us(state, policy) for source, state in left.items() if state is not None},
@@ -111,9 +178,8 @@ def _cut(
     if state is None or state.ended:
         indices = list(dropwhile(lambda i: lines[i].continuation, indices))  # of a life that is over
         if indices:
-            fresh = new_state(size, session=session)
-            fresh.alerts = [] if state is None else state.alerts
-            state = fresh
+            first = indices[0]
+            state = _newborn(state, size, lines[first].time_us, clocks[first], policy)
     if state is None:
         return 0
     stretch = Stretch(source, state, [], [], [])
@@ -141,6 +207,15 @@ def _cut(
     stretches.append(stretch)
     _end_when_due(stretch, batch, policy, last)
     return late
+
+
+def _newborn(
+    before: SourceState | None, size: int, time_us: int | None, clock: int, policy: Policy
+) -> SourceState:
+    state = new_state(size, session=policy.session)
+    if before is not None:
+        begin_life(state, before, time_us, clock, policy)
+    return state
 
 
 def _end_when_due(stretch: Stretch, batch: Batch, policy: Policy, last: int | None = None) -> None:
@@ -250,20 +325,22 @@ def _settle(
     last: bool,
 ) -> None:
     """After a stretch: its ending, or what the clock alone says of it; the batch's clock is for the last."""
-    state = stretch.state
-    clock = batch.clock_us if batch.clock_us is not None else 0
-    if stretch.ends and policy.session:
-        closing.close_session(stretch, total, policy, explain, outcome)
-    ended_us = _ended_us(state, policy) if stretch.ends and not policy.session else None
-    if ended_us is not None:
-        # Wherever the batch ends, this life has ended then: later it neither falls silent nor recovers.
-        at_end = ended_us + policy.lateness_us
-        clock = min(clock, at_end) if batch.close_all else at_end
-        ended_us = min(ended_us, clock) if batch.close_all else ended_us
-    if last or not policy.session:
+    state, clock = stretch.state, batch.clock_us or 0
+    if stretch.ends:
+        # Wherever the batch ends, this life has ended then: later it neither falls silent nor recovers,
+        # and its ending adds to no alert that was over by then.
+        ended_us = _ended_us(state, policy)
+        at_end = clock if ended_us is None else ended_us + policy.lateness_us
+        at_end = min(at_end, clock) if batch.close_all else at_end
+        pass_time(stretch, None, at_end, policy, explain, outcome)
+        if policy.session:
+            closing.close_session(stretch, total, policy, explain, outcome)
+        else:
+            closing.close_stream(
+                stretch, None if ended_us is None else min(ended_us, at_end), policy, outcome
+            )
+    if last:
         pass_time(stretch, None, clock, policy, explain, outcome)
-    if stretch.ends and not policy.session:
-        closing.close_stream(stretch, ended_us, policy, outcome)
     if batch.close_all:
         closing.resolve_all(state, batch.clock_us, outcome)
 
@@ -272,7 +349,10 @@ def _ended_us(state: SourceState, policy: Policy) -> int | None:
     return None if state.last_us is None or policy.idle_us is None else state.last_us + policy.idle_us
 
 
-def _left(stretch: Stretch, policy: Policy) -> SourceState | None:
-    """The state to keep; nothing of a life that is over and whose alerts are resolved."""
-    gone = (stretch.ends or stretch.state.ended) and not stretch.state.alerts
-    return None if gone or (stretch.ends and not policy.session) else stretch.state
+def _left(stretch: Stretch, batch: Batch, policy: Policy) -> SourceState | None:
+    """The state to keep; nothing of a life that is over and that nothing after it can be mistaken for."""
+    if not stretch.state.ended:
+        return stretch.state
+    if batch.close_all or not is_wanted(stretch.state, batch.clock_us or 0, policy):
+        return None
+    return stretch.state

@@ -150,6 +150,8 @@ def policy(bundle: Bundle, *, threshold: float = 4.0, event_threshold: float = 2
         lateness_us=2 * SECOND,
         resolve_us=60 * SECOND,
         quiet_us=10 * SECOND,
+        remember_us=1000 * SECOND,
+        max_carried=4,
         naming=Naming(bundle=bundle.id, after_lines=3, replay=lambda source: f"tailrace replay {source}"),
     )
 

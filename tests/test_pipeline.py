@@ -1,6 +1,7 @@
 """The core gives the same outcome however its input is cut, and holds what it promises of alerts."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ EVENTS = st.lists(
     st.tuples(
         st.integers(0, 2),
         st.integers(0, TEMPLATES).map(lambda i: 0 if i == TEMPLATES else i + 2),
-        st.sampled_from([0, 0, 0, 1, 1, 2, 5, 25, 40, 100, -1, -2, None]),
+        st.sampled_from([0, 0, 0, 1, 1, 2, 5, 25, 40, 100, -1, -2, -60, 500, -400, None]),
         st.sampled_from([False] * 7 + [True]),
     ),
     min_size=1,
     max_size=120,
 )
+FALL = 100 * SECOND  # a clock that is so far behind the one before has been set back
 CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=12)
 
 
@@ -55,8 +57,7 @@ class Shard:
     def run(self, batch: Batch) -> Advance:
         """Advance by one batch and keep its effects."""
         wanted = {line.source for line in batch.lines}
-        clock = batch.clock_us or 0
-        wanted |= {source for source, due in self.due.items() if due < clock}
+        wanted |= {source for source, due in self.due.items() if due < batch.latest_us}
         states = {s: decode(self.states[s], self.bundle.id) for s in wanted if s in self.states}
         done = advance(states, batch, self.bundle, self.rules, EXPLAIN)
         for source, state in done.states.items():
@@ -93,7 +94,8 @@ def lines_of(events: list[Event]) -> tuple[list[Line], list[int], list[int]]:
         lines.append(Line("app.log", offset, -1, f"s{source}", time_us, "INFO", text, text, continuation))
         tokens.append(token)
         clocks.append(clock)
-        clock = max(clock, time_us or 0)
+        if time_us is not None:
+            clock = time_us if time_us < clock - FALL else max(clock, time_us)
     clocks.append(clock)
     return lines, tokens, clocks
 
@@ -105,7 +107,9 @@ def batches(events: list[Event], sizes: Iterator[int]) -> Iterator[Batch]:
     while start < len(lines):
         stop = start + next(sizes)
         ends = min(stop, len(lines))
-        yield Batch(lines[start:ends], tokens[start:ends], clocks[start:ends], clocks[ends] or None)
+        falls = [(i - start, clocks[i]) for i in range(start, ends) if clocks[i + 1] < clocks[i]]
+        taken = slice(start, ends)
+        yield Batch(lines[taken], tokens[taken], clocks[taken], clocks[ends] or None, falls=falls)
         start = stop
 
 
@@ -115,21 +119,36 @@ def cycle(cuts: list[int]) -> Iterator[int]:
         yield from cuts
 
 
-@pytest.mark.parametrize("session", [False, True])
+@pytest.mark.parametrize(("session", "idle_s"), [(False, 3000), (False, 30), (True, 30), (True, 150)])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS, cuts=CUTS)
 def test_any_cut_into_batches_gives_the_same_outcome(
-    bundles: dict[bool, Bundle], session: bool, events: list[Event], cuts: list[int]
+    bundles: dict[bool, Bundle], session: bool, idle_s: int, events: list[Event], cuts: list[int]
 ) -> None:
-    """States to the bit, alerts with their revisions and closed sources do not depend on batches."""
+    """States to the bit, alerts with their revisions and closed sources do not depend on batches.
+
+    Also where clocks are set forward and back; and no two alerts share an id.
+    """
     bundle = bundles[session]
     rules = policy(bundle, threshold=0.5 if session else 4.0)
+    rules = msgspec.structs.replace(rules, idle_us=idle_s * SECOND)
     whole, cut = Shard(bundle, rules), Shard(bundle, rules)
     for batch in batches(events, cycle([len(events)])):
         whole.run(batch)
     for batch in batches(events, cycle(cuts)):
         cut.run(batch)
     assert cut.summary() == whole.summary()
+    timed = [alert for alert in decoded(whole.revisions) if alert.opened_at is not None]
+    said = [(alert.alert_id, alert.revision) for alert in timed]
+    assert len(said) == len(set(said))
+    ended = [alert for alert in timed if alert.resolved_at is not None]
+    assert all(instant(alert.resolved_at) >= instant(alert.opened_at) for alert in ended)
+
+
+def instant(text: str | None) -> datetime:
+    """A time of an alert."""
+    assert text is not None
+    return datetime.fromisoformat(text)
 
 
 def steady(count: int, token: Callable[[int], int], wait: int = 1) -> list[Event]:
@@ -205,7 +224,7 @@ def test_a_session_ends_after_its_idle_time_and_is_judged(bundles: dict[bool, Bu
 
 
 def test_an_anomalous_session_alerts_at_its_end_and_resolves_later(bundles: dict[bool, Bundle]) -> None:
-    """The source is kept as a tombstone until its alert is resolved, then it is gone."""
+    """The source is kept as a tombstone until nothing can be mistaken for its alert, then it is gone."""
     bundle = bundles[True]
     shard = run_whole(bundle, policy(bundle, threshold=-1.0, event_threshold=1e9), steady(6, lambda i: i + 2))
     end = 1_700_000_006 * SECOND
@@ -215,7 +234,63 @@ def test_an_anomalous_session_alerts_at_its_end_and_resolves_later(bundles: dict
     assert len(shard.states["s0"]) < 3000
     shard.run(Batch([], [], [], end + 63 * SECOND))
     assert [a.status for a in decoded(shard.revisions)] == ["firing", "resolved"]
+    assert len(shard.states["s0"]) < 300
+    shard.run(Batch([], [], [], end + 1003 * SECOND))
     assert shard.states == {}
+
+
+@pytest.mark.parametrize("session", [False, True])
+@pytest.mark.parametrize("cuts", [[100], [1]])
+def test_a_life_that_begins_like_one_before_it_has_alerts_of_its_own(
+    bundles: dict[bool, Bundle], session: bool, cuts: list[int]
+) -> None:
+    """The same unknown line at the same instant: late behind other sources, and again after a tick."""
+    bundle = bundles[session]
+    rules = msgspec.structs.replace(policy(bundle, threshold=1e9), idle_us=30 * SECOND)
+    shard = Shard(bundle, rules)
+    late: list[Event] = [(0, 0, 0, False), (1, 3, 50, False), (0, 0, -50, False), (1, 3, 50, False)]
+    for batch in batches(late, cycle(cuts)):
+        shard.run(same_text(batch))
+    begun = 1_700_000_000 * SECOND
+    for tick_s in (100, 200):
+        shard.run(Batch([], [], [], begun + tick_s * SECOND))
+        for batch in batches(late[:1], cycle([1])):
+            shard.run(same_text(batch))
+    firing = [
+        alert.alert_id for alert in decoded(shard.revisions) if alert.revision == 1 and alert.source == "s0"
+    ]
+    assert len(firing) == 4
+    assert len(set(firing)) == 4
+
+
+def same_text(batch: Batch) -> Batch:
+    """The batch with lines that all say the same."""
+    lines = [msgspec.structs.replace(line, message=b"fault", text=b"fault") for line in batch.lines]
+    return Batch(lines, batch.tokens, batch.clocks, batch.clock_us, falls=batch.falls)
+
+
+def test_alerts_of_ended_lives_are_bounded(bundles: dict[bool, Bundle]) -> None:
+    """A source that begins anew with every line carries its newest alerts on; the oldest are resolved."""
+    bundle = bundles[True]
+    rules = policy(bundle, threshold=1e9)
+    again: list[Event] = [event for _ in range(40) for event in [(0, 0, -40, False), (1, 3, 40, False)]]
+    shard, cut = run_whole(bundle, rules, again), Shard(bundle, rules)
+    for batch in batches(again, cycle([1])):
+        cut.run(batch)
+        assert all(len(decode(state, bundle.id).alerts) <= 5 for state in cut.states.values())
+    assert cut.summary() == shard.summary()
+    last = {alert.alert_id: alert.status for alert in decoded(shard.revisions)}
+    assert (len(last), list(last.values()).count("resolved")) == (40, 35)
+
+
+def test_an_alert_does_not_end_before_it_began(bundles: dict[bool, Bundle]) -> None:
+    """A source falls silent, and its clock is set back before it speaks again."""
+    bundle = bundles[False]
+    talk = [*steady(250, lambda i: i % 4 + 2), (1, 3, 50, False), (0, 3, -300, False)]
+    shard = run_whole(bundle, policy(bundle, threshold=1e9), talk)
+    silence = [alert for alert in decoded(shard.revisions) if alert.rule == "silence"]
+    assert [alert.status for alert in silence] == ["firing", "resolved"]
+    assert silence[1].resolved_at == silence[0].opened_at
 
 
 def test_state_stays_bounded_over_a_long_stream(bundles: dict[bool, Bundle]) -> None:

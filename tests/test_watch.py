@@ -92,6 +92,26 @@ def test_a_crash_after_any_batch_changes_nothing(
     assert outcome_of(state) == replayed(core, {str(log): [records_of(log, log.read_bytes())]})
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_clock_that_is_set_forward_and_back_changes_nothing(
+    bundle: Path, tmp_path: Path, seed: int
+) -> None:
+    """What the clock called for while it was ahead is said wherever batches are cut, as by `replay`."""
+    rng = random.Random(seed)
+    sys.stdout.write(f"seed {seed}\n")
+    log, state = tmp_path / "app.log", tmp_path / "state.db"
+    lines = lines_of(seed, 600)
+    for place in range(500, 0, -100):
+        ahead = [log_line(START_S + 20_000.0 + i, "web-a", i % 3, 10_000 + place) for i in range(8)]
+        lines[place:place] = ahead
+    log.write_bytes(b"".join(lines))
+    core = core_of(bundle, log, idle_timeout_s=40.0)
+    with opened(core, state, [log], Bounds(max_lines=rng.randint(1, 30))) as watch:
+        to_end(watch)
+        assert watch.counts.ended > 20
+    assert outcome_of(state) == replayed(core, {str(log): [records_of(log, log.read_bytes())]})
+
+
 def test_files_that_are_read_unevenly_agree_with_replay(bundle: Path, tmp_path: Path) -> None:
     """A file that is read ahead of others makes nothing of theirs late, silent or ended."""
     logs = [tmp_path / f"{name}.log" for name in "abcd"]

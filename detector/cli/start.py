@@ -41,6 +41,7 @@ def core_of(
         budget=budget if budget is not None else settings.alerts.budget,
         after_lines=settings.alerts.after_lines,
         resolve_after_s=settings.alerts.resolve_after_s,
+        max_carried=settings.alerts.max_carried,
         allowed_lateness_s=settings.input.allowed_lateness_s,
         bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
     )

@@ -132,6 +132,13 @@ class Alerts:
     resolve_after_s: Annotated[
         Positive, _say("An alert is resolved after this long without another sign, in event time.")
     ] = 1800.0
+    max_carried: Annotated[
+        Count,
+        _say(
+            "Alerts of a source's ended lives that may still be firing when it lives again; "
+            "beyond it the oldest are resolved."
+        ),
+    ] = 16
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

@@ -21,6 +21,7 @@ UNITS = {
     "_sources": "sources",
     "_pending": "deliveries",
     "budget": "alerts",
+    "_carried": "alerts",
 }
 KINDS = {bool: "true or false", int: "whole number", float: "number"}
 LISTS = {"webhook": Webhook, "jsonl": Jsonl}

@@ -21,6 +21,7 @@ from detector.stages.parse.parse import Parser
 
 SECOND_US = 1_000_000
 STREAM_IDLE_S = 7 * 86_400.0  # a long-lived source that is quiet for so long is forgotten
+REMEMBER_S = 7 * 86_400.0  # longer than stamps without a date, or without a time of day, repeat themselves
 QUIET_SHARE = 6  # after many quiet events an alert is over in this fraction of its time
 
 
@@ -30,6 +31,7 @@ class Rules(msgspec.Struct, frozen=True):
     budget: float | None = None  # None: the bundle's
     after_lines: int = 5
     resolve_after_s: float = 1800.0
+    max_carried: int = 16
     allowed_lateness_s: float = 5.0
     bounds: Bounds = Bounds()
 
@@ -116,6 +118,8 @@ def _policy(bundle: Bundle, settings: InputSettings, rules: Rules, command: str,
         lateness_us=round(rules.allowed_lateness_s * SECOND_US),
         resolve_us=resolve_us,
         quiet_us=resolve_us // QUIET_SHARE,
+        remember_us=round(REMEMBER_S * SECOND_US),
+        max_carried=rules.max_carried,
         naming=Naming(bundle=bundle.id, after_lines=rules.after_lines, replay=lambda _: command),
         want_scores=want_scores,
     )

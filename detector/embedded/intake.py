@@ -57,17 +57,19 @@ class Intake:
             feeds.setdefault(origin, []).append(records)
         timed = [self.timed(origin, batches) for origin, batches in feeds.items()]
         ordered = timed[0] if len(timed) == 1 else merge(timed, _time_of)
-        batch = self.batch([line for lines in ordered for line in lines])
-        if behind:
-            batch.clock_us = min(filter(None, self._clocks.values()), default=None)
-        return batch
+        return self.batch([line for lines in ordered for line in lines], behind=behind)
 
-    def batch(self, timed: list[Timed]) -> Batch:
+    def batch(self, timed: list[Timed], *, behind: bool = False) -> Batch:
         """A batch for the core, with the clock of its own origin before each line."""
         lines = [line for line, _ in timed]
-        before = self._follow(timed)
-        self.clock_us = max(self._clocks.values(), default=0)
-        return Batch(lines, self._tokens(lines), before, self.clock_us or None)
+        clocks, falls = self._follow(timed, behind=behind)
+        self.clock_us = self._shard_clock(behind=False)
+        clock_us = self._shard_clock(behind=behind) or None
+        return Batch(lines, self._tokens(lines), clocks, clock_us, falls=falls)
+
+    def _shard_clock(self, *, behind: bool) -> int:
+        clocks = filter(None, self._clocks.values())
+        return min(clocks, default=0) if behind else max(clocks, default=0)
 
     def _tokens(self, lines: list[Line]) -> list[int]:
         if not any(line.continuation for line in lines):
@@ -75,17 +77,21 @@ class Intake:
         match = self._parser.match
         return [UNKNOWN if line.continuation else match(line.message) for line in lines]
 
-    def _follow(self, timed: list[Timed]) -> list[int]:
-        """Move the origins' clocks line by line; that of a line's origin before each.
+    def _follow(self, timed: list[Timed], *, behind: bool) -> tuple[list[int], list[tuple[int, int]]]:
+        """Move the origins' clocks line by line: that of a line's origin before each, and where one falls.
 
         Not the shard's: where one file is read ahead of another, the other's lines are no later for that.
         """
         before: list[int] = []
+        falls: list[tuple[int, int]] = []
         clocks = self._clocks
-        for line, after in timed:
-            before.append(clocks.get(line.origin, 0))
+        for index, (line, after) in enumerate(timed):
+            at = clocks.get(line.origin, 0)
+            if after < at:
+                falls.append((index, self._shard_clock(behind=behind)))
+            before.append(at)
             clocks[line.origin] = after
-        return before
+        return before, falls
 
     def keep_only(self, files: set[str]) -> None:
         """Forget the origins that are over; standard input comes back under its name."""

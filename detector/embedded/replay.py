@@ -73,7 +73,7 @@ class Replay:
         )
 
     def _step(self, batch: Batch) -> Step:
-        names = sorted(sources_of(batch.lines) | self.states.due(batch.clock_us or 0))
+        names = sorted(sources_of(batch.lines) | self.states.due(batch.latest_us))
         loaded = self.states.load(self.states.states if batch.close_all else names)
         done = advance(loaded, batch, self._core.bundle, self._core.policy, self._core.explain)
         self.states.keep(done.states, done.due_us)

@@ -14,7 +14,7 @@ class States(Protocol):
         """The stored states of these sources, as far as there are any."""
 
     def due(self, clock_us: int, limit: int) -> list[str]:
-        """Sources that the clock alone changes something about, the longest due first."""
+        """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
 
 
 class StoredStates:

@@ -22,6 +22,7 @@ from detector.store.sqlite import Commit, Fence, Store
 
 SHARD = "files"  # one watch is one shard
 MAX_DUE = 1000  # sources that one batch takes up because time has passed
+ALL_DUE = -1
 SECOND_US = 1_000_000
 
 
@@ -116,7 +117,9 @@ class Watch:
 
     def _advance(self, batch: Batch) -> None:
         """One batch, with what is due by its clock, through the core and into the store."""
-        names = sorted(sources_of(batch.lines).union(self._states.due(batch.clock_us or 0, MAX_DUE)))
+        # What a clock called for that went back within the batch cannot be said later: it is taken up whole.
+        most = ALL_DUE if batch.falls else MAX_DUE
+        names = sorted(sources_of(batch.lines).union(self._states.due(batch.latest_us, most)))
         core, loaded = self._core, self._states.load(names)
         done = advance(loaded, batch, core.bundle, core.policy, core.explain)
         rejects = self._intake.take_rejects()

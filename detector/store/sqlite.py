@@ -106,7 +106,7 @@ class Store:
         return states
 
     def due(self, clock_us: int, limit: int) -> list[str]:
-        """Sources that the clock alone changes something about, the longest due first."""
+        """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
         rows = self._connection.execute(
             "SELECT source FROM source WHERE due_us < ? ORDER BY due_us LIMIT ?", (clock_us, limit)
         )

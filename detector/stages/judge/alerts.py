@@ -53,7 +53,7 @@ class Naming(msgspec.Struct, frozen=True):
 
 def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming) -> Revision:
     """Open an alert in `state` and give its first revision."""
-    alert_id = _alert_id(source, opening)
+    alert_id = _alert_id(source, opening, state.earlier)
     alert = Alert(
         status="firing",
         alert_id=alert_id,
@@ -133,8 +133,11 @@ def add_after(alert: OpenAlert, line: Line) -> Revision | None:
 
 
 def resolve(alert: OpenAlert, resolved_us: int | None) -> Revision:
-    """The last revision of an alert."""
-    return _revise(alert, status="resolved", resolved_at=rfc3339(resolved_us))
+    """The last revision of an alert; it ends no earlier than it began, also where a clock was set back."""
+    resolved, opened = rfc3339(resolved_us), _decode_alert.decode(alert.payload).opened_at
+    if resolved and opened and datetime.fromisoformat(resolved) < datetime.fromisoformat(opened):
+        resolved = opened
+    return _revise(alert, status="resolved", resolved_at=resolved)
 
 
 def _revise(alert: OpenAlert, **changes: str | float | None) -> Revision:
@@ -165,9 +168,12 @@ def _append_continuation(lines: list[RingLine], line: Line) -> None:
         lines[-1] = (position, (text + b"\n" + line.text)[:EVIDENCE_BYTES])
 
 
-def _alert_id(source: str, opening: Opening) -> str:
-    life = "\x00".join((source, opening.rule, opening.key, str(opening.number), str(opening.time_us)))
-    return hashlib.sha256(life.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def _alert_id(source: str, opening: Opening, earlier: int) -> str:
+    parts = [source, opening.rule, opening.key, str(opening.number), str(opening.time_us)]
+    if earlier:
+        # A life that came late begins at the instant at which one before it began: the same event again.
+        parts.append(str(earlier))
+    return hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _shown(line: RingLine, role: str) -> EvidenceLine:

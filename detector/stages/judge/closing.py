@@ -3,7 +3,7 @@
 import msgspec
 
 from detector.records import ClosedSource
-from detector.stages.judge import alerts, evidence
+from detector.stages.judge import alerts, evidence, lives
 from detector.stages.judge.alerts import ENDED_EARLY, SEQUENCE, SILENCE
 from detector.stages.judge.judge import Outcome, silence_deadline
 from detector.stages.judge.policy import Explain, Policy, Stretch
@@ -19,9 +19,9 @@ def close_session(stretch: Stretch, score: float, policy: Policy, explain: Expla
     anomalous = score >= policy.threshold
     if anomalous:
         _say_anomalous(stretch, score, end_bits, policy, explain, outcome)
-    _leave_tombstone(state)
     said_bits = None if stretch.cut_off else end_bits
     outcome.closed.append(_closed(stretch, score, policy, said_bits, anomalous=anomalous))
+    lives.end_life(state)
 
 
 def close_stream(stretch: Stretch, ended_us: int | None, policy: Policy, outcome: Outcome) -> None:
@@ -31,6 +31,7 @@ def close_stream(stretch: Stretch, ended_us: int | None, policy: Policy, outcome
     state.alerts = []
     anomalous = state.score_max >= policy.threshold
     outcome.closed.append(_closed(stretch, state.score_max, policy, None, anomalous=anomalous))
+    lives.end_life(state)
 
 
 def resolve_all(state: SourceState, resolved_us: int | None, outcome: Outcome) -> None:
@@ -51,6 +52,9 @@ def due_us(state: SourceState, policy: Policy) -> int | None:
     silence = None if policy.session or state.silent or state.ended else silence_deadline(state, policy)
     if silence is not None:
         deadlines.append(silence)
+    forgotten = lives.forgotten_us(state, policy) if state.ended else None
+    if forgotten is not None:
+        deadlines.append(forgotten)
     return min(deadlines) + policy.lateness_us if deadlines else None
 
 
@@ -89,16 +93,6 @@ def _say_anomalous(
     outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
     # An alert said at the ending counts from there, whichever line is its evidence.
     state.alerts[-1].flagged_us = state.last_us
-
-
-def _leave_tombstone(state: SourceState) -> None:
-    """Keep of an ended session only what its alerts still need."""
-    state.ended = True
-    state.hidden, state.counts = b"", b""
-    state.ring, state.patterns, state.worst = [], [], None
-    for alert in state.alerts:
-        alert.after_wanted, alert.of_life = 0, False
-        alert.flagged_us = state.last_us if alert.flagged_us is None else alert.flagged_us
 
 
 def _closed(

@@ -7,7 +7,7 @@ line, never on where a batch was cut.
 import msgspec
 
 from detector.records import UNKNOWN, ClosedSource, Line, Revision, ScoredEvent
-from detector.stages.judge import alerts, evidence
+from detector.stages.judge import alerts, evidence, lives
 from detector.stages.judge.alerts import NEW_TEMPLATE, SEQUENCE, SILENCE
 from detector.stages.judge.policy import Event, Explain, Policy, Stretch
 from detector.stages.judge.state import MAX_PATTERNS, RING, OpenAlert, SourceState
@@ -37,6 +37,8 @@ def judge(stretch: Stretch, policy: Policy, explain: Explain, outcome: Outcome) 
             _collect(state, line, outcome, None)
         else:
             pass_time(stretch, line.time_us, clock, policy, explain, outcome)
+            if state.number == 0 and state.alerts:
+                outcome.revisions.extend(lives.bounded(state, line.time_us, policy))
             _judge_event(stretch, line, token, index, policy, explain, outcome)
             index += 1
         alerts.append_to_ring(state.ring, line, RING)

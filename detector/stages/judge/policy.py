@@ -24,6 +24,8 @@ class Policy(msgspec.Struct, frozen=True):
     lateness_us: int
     resolve_us: int  # an alert is over after this long without a flag
     quiet_us: int  # at least this long even after many quiet events
+    remember_us: int  # a life that alerted is told apart from later ones of its source for so long
+    max_carried: int  # alerts of lives that are over that may be firing when their source lives again
     naming: Naming
     want_scores: bool = False
 

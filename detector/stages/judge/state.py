@@ -85,6 +85,8 @@ class SourceState(msgspec.Struct, array_like=True):
     alert_ids: list[str] = []  # of this life, the newest few
     worst: Worst | None = None
     rarity: Rarity | None = None
+    earlier: int = 0  # lives before this one that are remembered; once it is over, with this one
+    remembered_us: int | None = None  # the newest event of those lives
 
 
 def new_state(hidden_size: int, *, session: bool) -> SourceState:
