@@ -29,6 +29,14 @@ FORMS: Final = {
     "klog": "{I|W|E}0102 {clock}.000123   {9999} server.go:{99}] ",
     "spring": "2021-01-01 {clock}.123  {INFO|WARN} 123 --- [{main|  exec-1}] {o.s.App|c.e.Foo}    : ",
     "python": "2021-01-01 {clock},123 - {a.b|c.d} - {INFO|WARN} - ",
+    "java.util.logging": "Jan 0{9}, 2026 {12}:{minutes} {AM|PM} ",
+    "logfmt": "time=2026-01-0{9}T{clock}Z caller={a|b|c}.go:{99} level={info|warn|error} ",
+    "quoted logfmt": 'ts="2026-01-0{9}T{clock}.123Z" level="{info|warn|error}" ',
+    "side by side": "[2026-01-0{9}T{clock},{999}][{INFO |WARN |ERROR}][o.e.{Node|Main}      ] [node-1] ",
+    "padded hour": "2026-01-0{9}  {9}:{minutes} {9999} [{Note|Warning}] ",
+    "short numbers": "{12}/{29}/2026 {12}:{minutes} {AM|PM} {INFO|WARN} ",
+    "day first": "{31}/{12}/2026 {clock} {INFO|WARN} ",
+    "glog": "{I|W|E}202601{10|11} {clock}.000123   {9999} server.cc:{99}] ",
     "level only": "[{INFO|WARN}] ",
     "nothing": "",
 }
@@ -45,9 +53,10 @@ def sample(form: str, count: int = 300) -> list[tuple[bytes, bytes]]:
 def _fill(form: str, pick: random.Random) -> str:
     def value(field: re.Match[str]) -> str:
         name = field[1]
-        if name in {"clock", "hhmmss", "hh.mm.ss"}:
-            mark = {"clock": ":", "hhmmss": "", "hh.mm.ss": "."}[name]
-            return mark.join(f"{pick.randrange(below):02}" for below in (24, 60, 60))
+        if name in {"clock", "minutes", "hhmmss", "hh.mm.ss"}:
+            mark = {"hhmmss": "", "hh.mm.ss": "."}.get(name, ":")
+            below = (60, 60) if name == "minutes" else (24, 60, 60)
+            return mark.join(f"{pick.randrange(most):02}" for most in below)
         if name == "10000":
             return f"{pick.randrange(10_000, 100_000)}"
         return str(pick.randrange(1, int(name))) if name.isdigit() else pick.choice(name.split("|"))

@@ -29,6 +29,31 @@ def test_a_header_ends_where_the_message_begins(form: str) -> None:
     assert [message_of(headers, line) for line, _ in lines] == [message for _, message in lines]
 
 
+@pytest.mark.parametrize(("form", "kind"), [("day first", "day-first"), ("short numbers", "month-first")])
+def test_the_numbers_tell_days_from_months(form: str, kind: str) -> None:
+    """31/12 and 12/31 have one shape; where no number is above twelve, the month comes first."""
+    headers = learn_headers([line for line, _ in sample(form)])
+    assert {header.kind for header in headers.headers} == {kind}
+    unclear = learn_headers(
+        [b"%d/%d/2026 10:00:00 INFO %d went" % (at % 12 + 1, at % 11 + 1, at) for at in range(99)]
+    )
+    assert {header.kind for header in unclear.headers} == {"month-first"}
+
+
+def test_the_level_of_a_pair_or_of_padded_brackets_is_the_word_alone() -> None:
+    """What stands around time and level is no part of them."""
+    lines = {
+        "quoted logfmt": b'ts="2026-01-02T03:04:05.123Z" level="warn" hello',
+        "side by side": b"[2026-01-02T03:04:05,123][WARN ][o.e.Node      ] [node-1] hello",
+    }
+    for form, line in lines.items():
+        cut = learn_headers([line for line, _ in sample(form)]).split(line)
+        assert (line[slice(*cut.time)][:19], line[slice(*cut.level)].lower()) == (
+            b"2026-01-02T03:04:05",
+            b"warn",
+        )
+
+
 def test_mixed_forms_keep_their_own_headers() -> None:
     """Several programs may write one stream."""
     lines = [pair for form in ("syslog", "log4j", "compact", "apache") for pair in sample(form)]

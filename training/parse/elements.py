@@ -4,26 +4,27 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from detector.stages.header.header import PIECES, SPACED_TAG
+from detector.stages.header.header import END, PIECES, SPACED_TAG, TIME_CLOSING, TIME_OPENING
 from detector.stages.header.timeforms import PATTERNS as TIMES
 
 LEADING: Final = 20  # elements looked at
 _NO_NAMES = {kind: re.sub(rb"\?P<\w+>", b"?:", pattern) for kind, pattern in TIMES.items()}
-_END = rb"(?=[ |]|$)"
 _TIME = re.compile(
-    rb"[\[(]?(?:"
+    TIME_OPENING
+    + b"(?:"
     + b"|".join(b"(" + pattern + b")" for pattern in _NO_NAMES.values())
-    + rb")[\])]?[,:;]?"
-    + _END
+    + b")"
+    + TIME_CLOSING
+    + END
 )
 _KINDS = tuple(TIMES)
 # One letter a class of element, in the order they are tried; what is left is a word.
 _CLASSES = (
     ("P", re.compile(rb"<\d{1,3}>")),
-    ("L", re.compile(PIECES["level"] + _END)),
-    ("I", re.compile(PIECES["integer"] + _END)),
-    ("S", re.compile(PIECES["separator"] + _END)),
-    ("B", re.compile(PIECES["brackets"] + _END)),
+    ("L", re.compile(PIECES["level"] + END)),
+    ("I", re.compile(PIECES["integer"] + END)),
+    ("S", re.compile(PIECES["separator"] + END)),
+    ("B", re.compile(PIECES["brackets"] + END)),
     ("C", re.compile(PIECES["tag"] + rb"(?= |$)")),
     ("W", re.compile(rb"[^\s|]{1,400}")),
 )

@@ -6,6 +6,7 @@ a group share.
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from detector.stages.header.header import Column, Header, Headers
@@ -20,6 +21,7 @@ from training.parse.columns import (
 )
 from training.parse.elements import Element, lex
 
+MONTHS: Final = 12
 SAMPLE: Final = 2000  # lines looked at
 LOOKED_AT: Final = 1024  # bytes of a line
 MOST_HEADERS: Final = 6
@@ -31,14 +33,33 @@ Found = tuple[int, tuple[Column, ...]]  # a header's columns with the lines it i
 
 def learn_headers(lines: Iterable[bytes]) -> Headers:
     """The headers of a stream; lines beyond the sample are not read."""
-    sample = [lex(shape_of(line[:LOOKED_AT])) for line, _ in zip(lines, range(SAMPLE), strict=False)]
+    read = [line[:LOOKED_AT] for line, _ in zip(lines, range(SAMPLE), strict=False)]
+    sample = [lex(shape_of(line)) for line in read]
     found: list[Found] = []
     for group in _groups([line for line in sample if line], max(2, int(len(sample) * SMALLEST_SHARE))):
         found.extend(_headers_of(group))
     best = sorted(found, key=lambda item: -item[0])[:MOST_HEADERS]
     # Long headers are tried first: a short one would also fit their lines.
     best.sort(key=lambda item: (-len(item[1]), -item[0]))
-    return Headers(tuple(map(Header, dict.fromkeys(columns for _, columns in best))))
+    headers = Headers(tuple(map(Header, dict.fromkeys(columns for _, columns in best))))
+    return _with_day_first(headers) if _has_day_first(headers, read) else headers
+
+
+def _has_day_first(headers: Headers, lines: Iterable[bytes]) -> bool:
+    """Whether 31/12/2026 is written so: some first number is no month, and every second one is."""
+    stamps = [line[slice(*cut.time)] for line in lines if (cut := headers.split(line)).kind == "month-first"]
+    pairs = [[int(number) for number in stamp.lstrip(b"[(").split(b"/")[:2]] for stamp in stamps]
+    return any(first > MONTHS for first, _ in pairs) and all(second <= MONTHS for _, second in pairs)
+
+
+def _with_day_first(headers: Headers) -> Headers:
+    turned = {"month-first": "day-first"}
+    return Headers(
+        tuple(
+            Header(tuple(replace(one, kind=turned.get(one.kind, one.kind)) for one in header.columns))
+            for header in headers.headers
+        )
+    )
 
 
 def _groups(lines: Lines, smallest: int) -> list[Lines]:

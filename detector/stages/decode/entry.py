@@ -16,6 +16,11 @@ _LETTERS = {
     "E": "ERROR",
     "F": "FATAL",
     "C": "CRITICAL",
+    "INF": "INFO",
+    "WRN": "WARN",
+    "DBG": "DEBUG",
+    "FTL": "FATAL",
+    "VRB": "VERBOSE",
 }
 _OTLP = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 

@@ -12,6 +12,7 @@ MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 # Kinds that may end in a fraction and a zone, and where their seconds end.
 _SECONDS_END = {"iso": 19, "slashes": 19, "access": 20}
+_OF_FIELDS = [kind for kind in PATTERNS if kind != "day-first"]  # of one field nobody can tell
 _TAIL = re.compile(rb"(?:[.,](\d{1,9}))?( ?(?:Z|UTC|GMT|([+-])([01]\d|2[0-3]):?([0-5]\d)))?$")
 
 
@@ -45,7 +46,7 @@ class Stamps:
     def in_field(self, text: str, reference_us: int | None) -> int | None:
         """The time that a field holds, by the first kind of time stamp that it is."""
         written = text.strip().encode("utf-8", "replace")
-        for kind in PATTERNS:
+        for kind in _OF_FIELDS:
             time_us = self.read(kind, written, reference_us)
             if time_us is not None:
                 return time_us

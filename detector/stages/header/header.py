@@ -20,7 +20,9 @@ LEVELS: Final = (
     b"INFO WARN ERROR DEBUG WARNING FATAL NOTICE TRACE ERR CRITICAL CRIT ALERT EMERG SEVERE".split()
 )
 # In small letters these are words of messages.
-CAPITAL_LEVELS: Final = b"INFORMATION LOG FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE EMERGENCY".split()
+CAPITAL_LEVELS: Final = (
+    b"INFORMATION LOG FINE FINER FINEST CONFIG PANIC VERBOSE FAILURE EMERGENCY INF WRN DBG FTL VRB".split()
+)
 LEVEL: Final = b"(?:[VDIWEF]\\b|%b)" % b"|".join(
     [
         *LEVELS,
@@ -31,6 +33,10 @@ LEVEL: Final = b"(?:[VDIWEF]\\b|%b)" % b"|".join(
         rb"trace\d",
     ]
 )
+# What time and level stand in: brackets, or a pair of logfmt.
+TIME_OPENING: Final = rb"(?:[\[(]|@?(?:time|ts|t|timestamp|datetime|date)=\"?)?"
+TIME_CLOSING: Final = rb"[\])\"]?[,:;]?"
+LEVEL_KEY: Final = rb"(?:level|lvl|severity)=\"?"
 SPACED_TAG: Final = rb"[A-Za-z][\w.-]{0,40}(?: [\w.-]{1,40}){1,2}(?=\[)"
 TAG: Final = rb"(?:[A-Za-z_/(<][^\s:\[\]\"=,;]{0,100}(?:::[^\s:\[\]\"=,;]{1,100}){0,5}|" + SPACED_TAG + b")"
 BRACKETS: Final = (
@@ -38,7 +44,7 @@ BRACKETS: Final = (
 )
 
 PIECES: Final[Mapping[str, bytes]] = {
-    "level": rb"(?:[\[(<](?:[\w-]{1,40}:)?)?(" + LEVEL + rb")[\])>]?[:,]?",
+    "level": rb"(?:[\[(<](?:[\w-]{1,40}:)?|" + LEVEL_KEY + rb")?(" + LEVEL + rb")(?: {0,4}[\])>]|\")?[:,]?",
     "integer": rb"-?\d{1,20}[:,]?",
     "separator": rb"(?:-{1,3}|\||::?|>)",
     "brackets": BRACKETS + rb":?",
@@ -49,7 +55,9 @@ PIECES: Final[Mapping[str, bytes]] = {
     "priority": rb"<\d{1,3}>(?:\d (?=\S))?",
     "until-dash": rb"\S.{0,120}? -(?= |$)",
 }
-GAP: Final = rb"(?: +|$)"
+# Brackets may stand side by side.
+END: Final = rb"(?:(?=[ |]|$)|(?<=\])(?=\[))"
+GAP: Final = rb"(?: +|$|(?<=\])(?=\[))"
 NAMED: Final = ("time", "level", "host", "tag")
 MOST_COLUMNS: Final = 20
 
@@ -70,7 +78,7 @@ class Cut(msgspec.Struct, frozen=True, gc=False):
     @property
     def level(self) -> Span:
         """Where the level stands."""
-        if self.kind == "klog":  # its first letter is the level
+        if self.kind in {"klog", "glog"}:  # its first letter is the level
             start = self.time[0]
             return start, start + 1
         return self._span("level")
@@ -128,7 +136,7 @@ def _source(column: Column) -> bytes:
     if column.piece == "time":
         inside = re.sub(rb"\?P<\w+>", b"?:", TIMES[column.kind])
         inside = b"(" + inside + b")" if column.chosen else inside
-        source = rb"[\[(]?" + inside + rb"[\])]?[,:;]?(?=[ |]|$)"
+        source = TIME_OPENING + inside + TIME_CLOSING + END
     else:
         source = PIECES[column.piece]
     end = rb" *\| *" if column.piped else b"" if column.piece == "priority" else GAP

@@ -23,17 +23,21 @@ _FIELDS: Final[Mapping[str, str]] = {
     "hhmmss": r"(?P<h>\d\d)(?P<mi>\d\d)(?P<s>\d\d)",
     "fraction": r"(?:[.,](?P<f>\d{1,9}))?",
     "zone": r"(?P<z>Z|UTC|GMT|[+-]\d\d:?\d\d)",
-    "half": "(?P<half>[AP]M)",
+    "padded": r"(?P<h>[ \d]\d):(?P<mi>\d\d):(?P<s>\d\d)(?:[.,](?P<f>\d{1,9}))?",
+    "short": r"(?P<h>\d{1,2}):(?P<mi>\d\d):(?P<s>\d\d)(?:[.,](?P<f>\d{1,9}))?",
+    "half": "(?:(?: |\N{NARROW NO-BREAK SPACE})?(?P<half>[AP]M))",  # newer Java writes that blank
 }
 # In the order they are tried: a pattern comes before those that match a part of it.
 _FORMS: Final[Mapping[str, str]] = {
-    "iso": "<year>-<month>-<day>[T _]<time>(?: ?<zone>)?",
+    "iso": r"<year>-<month>-<day>[T _]<padded>(?: ?<zone>)?",
     "iso-dots": r"<year>-<month>-<day>-(?P<h>\d\d)\.(?P<mi>\d\d)\.(?P<s>\d\d)<fraction>",
     "slashes": "<year>/<month>/<day>[T :-]<time>(?: ?<zone>)?",
     "slashes-short": "<yy>/<month>/<day> <time>",
-    "month-first": "<month>/<day>/<year>,? <time>(?: ?<half>)?",
+    "month-first": r"(?P<mo>\d{1,2})/<d>/<year>,? <short><half>?",
+    "day-first": r"<d>/(?P<mo>\d{1,2})/<year>,? <short><half>?",  # the same digits: training tells
+    "name-first": "<name> <d>, <year>,? <short><half>?",
     "day-dots": r"<day>\.<month>\.<year> <time>",
-    "access": "<day>/<name>/<year>:<time>(?: <zone>)?",
+    "access": "<day>/<name>/<year>[: ]<time>(?: <zone>)?",
     "day-name": "<day>-<name>-<year> <time>",
     "mail": "(?:<weekday>, )?<d> <name> <year> <time>(?: <zone>)?",
     "asctime": "<weekday> <name> +<d> <time>(?: <zone>)? <year>",
@@ -42,6 +46,7 @@ _FORMS: Final[Mapping[str, str]] = {
     "compact-short": "<yy><month><day> <hhmmss><fraction>",
     "colons": r"<year><month><day>-(?P<h>\d{1,2}):(?P<mi>\d{1,2}):(?P<s>\d{1,2})(?::(?P<ms>\d{1,3}))?",
     "klog": "[IWEF]<month><day> <time>",
+    "glog": "[IWEF]<year><month><day> <time>",
     "month-day": "<month>-<day> <time>",
     "month-dot": r"<month>\.<day> <time>",
     "epoch": r"(?P<epoch>\d{10})(?:\.(?P<f>\d{1,9}))?",

@@ -29,6 +29,8 @@ class _Times(NamedTuple):
 
 def _times(mark: bytes) -> _Times:
     minutes = {b"%02d%b%02d" % (at // 60, mark, at % 60): at * 60 * SECOND_US for at in range(24 * 60)}
+    if mark == b":":
+        minutes |= {b" " + text[1:]: us for text, us in minutes.items() if text[:1] == b"0"}
     return _Times(minutes, {b"%b%02d" % (mark, at): at * SECOND_US for at in range(60)})
 
 
@@ -57,6 +59,7 @@ _PLANS: Final[Mapping[str, _Plan]] = {
     "compact-short": _Plan(7, 11, 13, _NONE),
     "syslog": _Plan(-8, -3, _END, _COLON, HALF_YEAR_US),
     "klog": _Plan(6, 11, 14, _COLON, HALF_YEAR_US),
+    "glog": _Plan(10, 15, 18, _COLON),
     "month-day": _Plan(6, 11, 14, _COLON, HALF_YEAR_US),
     "month-dot": _Plan(6, 11, 14, _COLON, HALF_YEAR_US),
     "time": _Plan(0, 5, 8, _COLON, HALF_DAY_US),
