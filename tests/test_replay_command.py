@@ -1,11 +1,17 @@
 """`tailrace replay` as people run it: where it writes, and what it says at its end."""
 
+import gzip
+import json
+import random
+import sys
 from pathlib import Path
 
 import pytest
 
 from detector.cli.__main__ import app
 from detector.cli.run import run
+from detector.cli.spool import Spool
+from detector.records import Revision
 from tests.small_bundle import log_line, small_bundle
 from tests.watching import START_S, lines_of
 
@@ -55,3 +61,50 @@ def test_what_is_one_is_counted_as_one(words: list[str], capsys: pytest.CaptureF
     Path(words[1]).write_bytes(b"no time here\n")
     assert run(app, words) == 0
     assert "the lines have no times to count days by" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shown", ["text", "json"])
+def test_what_a_damaged_file_holds_is_judged_to_its_end(
+    tmp_path: Path, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sessions are closed, other files are read on, the summary is printed; the exit code is 3."""
+    small_bundle(tmp_path / "bundle", session=True)
+    cut, whole, scores = tmp_path / "cut.log.gz", tmp_path / "whole.log", tmp_path / "scores.jsonl"
+    packed = gzip.compress(b"".join(lines_of(1, 3000)))
+    cut.write_bytes(packed[: len(packed) // 2])
+    whole.write_bytes(b"".join(lines_of(2, 500, "d", 5000)))
+    words = ["replay", str(cut), str(whole), "--bundle", str(tmp_path / "bundle"), "--format", shown]
+    assert run(app, [*words, "--scores", str(scores)]) == 3
+    out, err = capsys.readouterr()
+    assert f"{cut}: cut short after byte " in err
+    rows = [json.loads(line) for line in scores.read_text().splitlines()]
+    assert sum(row["events"] for row in rows if int(row["source"][4:]) >= 5000) == 500
+    assert sum(row["events"] for row in rows) > 1500
+    if shown == "json":
+        *alerts, summary = [json.loads(line) for line in out.splitlines()]
+        assert summary["events"] == sum(row["events"] for row in rows)
+        last = {one["alert_id"]: one["status"] for one in alerts}
+        assert set(last.values()) == {"resolved"}
+    else:
+        assert out.splitlines()[-2].startswith(f"{sum(row['events'] for row in rows)} lines, ")
+
+
+def test_alerts_beyond_what_memory_holds_are_shown_in_the_same_order() -> None:
+    """Each as it ended, in the order of opening, whether they lie in memory or in a file."""
+    seed = random.randrange(1 << 30)
+    sys.stdout.write(f"seed {seed}\n")
+    rng = random.Random(seed)
+    last: dict[str, bytes] = {}
+    count = dict.fromkeys((f"a{number}" for number in range(50)), 0)
+    with Spool(memory_bytes=100) as small, Spool() as large:
+        while count:
+            name = rng.choice(list(count))
+            count[name] += 1
+            status = "resolved" if rng.random() < 0.3 else "firing"
+            last[name] = b'{"status":"%s","x":"%s"}' % (status.encode(), b"x" * rng.randrange(100))
+            for spool in (small, large):
+                spool.add(Revision(name, count[name], last[name]))
+            if status == "resolved" or count[name] == 6:
+                del count[name]
+        for spool in (small, large):
+            assert [payload.rstrip() for payload in spool.payloads()] == list(last.values())

@@ -14,6 +14,7 @@ from detector.errors import BadSetup, Unreadable
 from detector.words import counted
 
 if TYPE_CHECKING:
+    from detector.cli.spool import Spool
     from detector.embedded.core import Core
     from detector.embedded.replay import Step, Summary
 
@@ -68,7 +69,7 @@ def replay(
     if len(budgets) > 1 and "-" in inputs:
         raise BadSetup("standard input can be read once: give one --budget, or a file")
     level = score_level
-    code = 0
+    code, damages = 0, list[str]()
     for number, one in enumerate(budgets):
         first = number == 0
         want_events = first and scores is not None and level != "source"
@@ -77,10 +78,14 @@ def replay(
             level = "source" if core.policy.session else "event"
         with ExitStack() as stack:
             sinks = _Sinks(stack, core, scores if first else None, level, rejects if first else None)
-            summary = _run(core, inputs, sinks, keep_open=keep_open, show=first, json=format == "json")
+            found: list[str] = []
+            summary = _run(core, inputs, sinks, found, keep_open=keep_open, show=first, json=format == "json")
         _say(summary, core, json=format == "json")
+        damages = damages or found
         if first:
             code = int((fail_on_alert and summary.alerts > 0) or (strict and summary.rejects > 0))
+    if damages:
+        raise Unreadable("; ".join(damages) + "; what could be read has been judged")
     return code
 
 
@@ -154,8 +159,17 @@ def _open_text(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202  (an
 
 
 def _run(
-    core: "Core", inputs: list[str], sinks: _Sinks, *, keep_open: bool, show: bool, json: bool
+    core: "Core",
+    inputs: list[str],
+    sinks: _Sinks,
+    damages: list[str],
+    *,
+    keep_open: bool,
+    show: bool,
+    json: bool,
 ) -> "Summary":
+    """One run over all that can be read; `damages` takes what could not be."""
+    from detector.cli.spool import Spool  # noqa: PLC0415
     from detector.cli.start import warn  # noqa: PLC0415  # heavy: --help need not wait
     from detector.embedded.replay import Replay  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
@@ -163,20 +177,17 @@ def _run(
 
     bound = core.rules.bounds.max_line_bytes
     found = core.feeds(find(inputs, warn) if show else find(inputs))
-    feeds = {feed.origin: read_feed(feed, max_line_bytes=bound) for feed in found}
+
+    def damaged(error: Unreadable) -> None:
+        damages.append(str(error).rstrip("."))
+
+    feeds = {feed.origin: read_feed(feed, max_line_bytes=bound, damaged=damaged) for feed in found}
     run = Replay(core, keep_open=keep_open)
-    latest: dict[str, bytes] = {}
-    damage: Unreadable | None = None
-    try:
+    with Spool() as latest:
         for step in run.steps(feeds):
             sinks.take(step)
             _show(step, latest, json=json, show=show)
-    except Unreadable as error:
-        damage = error  # what could be read has been judged; say so before the exit
-    if show and not json:
         _show_text(latest)
-    if damage is not None:
-        raise damage
     if run.dropped:
         warn(
             f"lines that name no session were left out: {run.dropped} of {run.summary().lines}; "
@@ -185,23 +196,23 @@ def _run(
     return run.summary()
 
 
-def _show(step: "Step", latest: dict[str, bytes], *, json: bool, show: bool) -> None:
+def _show(step: "Step", latest: "Spool", *, json: bool, show: bool) -> None:
     """JSON goes out revision by revision; people see each alert once, as it ended."""
     for revision in step.done.revisions:
         if json and show:
             sys.stdout.buffer.write(revision.payload + b"\n")
         elif show:
-            latest[revision.alert_id] = revision.payload
+            latest.add(revision)
 
 
-def _show_text(latest: dict[str, bytes]) -> None:
+def _show_text(latest: "Spool") -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from detector.notify.console import show_alert  # noqa: PLC0415
     from detector.records import Alert  # noqa: PLC0415
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    for payload in latest.values():
+    for payload in latest.payloads():
         show_alert(console, msgspec.json.decode(payload, type=Alert))
 
 

@@ -1,7 +1,7 @@
 """Read whole files once: what replay and training do. Reads files and standard input."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from detector.errors import Unreadable
 from detector.inputs.archives import CHUNK_BYTES, content, is_archive, unreadable
@@ -49,10 +49,26 @@ def read(
         yield last
 
 
-def read_feed(feed: Feed, *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[list[Record]]:
-    """The lines of a log, file after file; offsets begin anew in each file, as they do for `watch`."""
+def read_feed(
+    feed: Feed,
+    *,
+    max_line_bytes: int = MAX_LINE_BYTES,
+    damaged: Callable[[Unreadable], None] | None = None,
+) -> Iterator[list[Record]]:
+    """The lines of a log, file after file; offsets begin anew in each file, as they do for `watch`.
+
+    `damaged` is told of a file that cannot be read to its end, and the next one is read all the same.
+
+    Raises:
+        Unreadable: after every whole line of the file that could be read, where nobody is told.
+    """
     for path in feed.files:
-        yield from read(path, max_line_bytes=max_line_bytes, origin=feed.origin)
+        try:
+            yield from read(path, max_line_bytes=max_line_bytes, origin=feed.origin)
+        except Unreadable as error:
+            if damaged is None:
+                raise
+            damaged(error)
 
 
 def _chunks(path: str, offset: int, max_bytes: int) -> Iterator[bytes]:
