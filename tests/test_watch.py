@@ -153,6 +153,33 @@ def test_a_tick_closes_what_is_over_after_its_idle_time(sessions: Path, tmp_path
     assert outcome_of(state).states == {}
 
 
+@pytest.mark.parametrize("stamp", [True, False], ids=["one stamp for ever", "no stamps"])
+def test_a_clock_that_stands_still_keeps_no_other_source_from_ending(
+    sessions: Path, tmp_path: Path, stamp: bool
+) -> None:
+    """A file whose lines move no clock is written at every look; its own source goes on."""
+    log, other, state = tmp_path / "app.log", tmp_path / "other.log", tmp_path / "state.db"
+    log.write_bytes(log_line(START_S, "web", 1, 7))
+    line = log_line(START_S, "web", 1, 8) if stamp else b"alpha is done for job-8\n"
+    other.touch()
+
+    def write() -> None:
+        with other.open("ab") as file:
+            file.write(line)
+
+    script, seen = Script(*[write] * 30), []
+    with opened(core_of(sessions, log, other), state, [log, other]) as watch:
+
+        def note(_: Batch) -> None:
+            seen.append((script.now_s(), watch.counts.ended))
+
+        follow(watch, script, poll_s=2.0, once=False, after=note)
+        assert watch.counts.lines == 31
+    assert next(now_s for now_s, ended in seen if ended) == 38.0
+    assert [ended for _, ended in seen][-1] == 1
+    assert "job-8" in outcome_of(state).states
+
+
 def test_ticks_write_only_where_something_is_due(sessions: Path, tmp_path: Path) -> None:
     """A quiet log costs no commits."""
     log = tmp_path / "app.log"

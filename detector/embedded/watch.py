@@ -4,6 +4,7 @@ Nothing counts before its commit: after a crash the follower begins where the la
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import msgspec
@@ -81,6 +82,7 @@ class Watch:
         self._fence = b"" if fence is None else fence.fence
         self._memory = b"" if fence is None else fence.memory
         self.counts = Counts()
+        self.spoke: set[str] = set()  # sources that had a line since this was last emptied
 
     @property
     def clock_us(self) -> int:
@@ -100,26 +102,34 @@ class Watch:
             self._fence = msgspec.json.encode(polled.fence_after)
             self._memory = msgspec.msgpack.encode(encode_memories(self._core.reader.memories))
             self._advance(batch)
+            self.spoke |= sources_of(batch.lines)
             self.pass_time(batch.clock_us or 0)
         if polled.at_end:
             self.pass_time(self.clock_us)
         return polled
 
-    def pass_time(self, clock_us: int) -> None:
-        """Say what the clock alone calls for, where it calls for something."""
-        while self._states.due(clock_us, 1):
-            self._advance(Batch([], [], [], clock_us))
+    def pass_time(self, clock_us: int, spare: AbstractSet[str] = frozenset()) -> None:
+        """Say what the clock alone calls for, where it calls for something; not of the sources to spare."""
+        while self._due(clock_us, 1, spare):
+            self._advance(Batch([], [], [], clock_us), spare)
+
+    def has_too_many(self) -> bool:
+        """Whether more sources spoke than are kept in memory."""
+        return len(self.spoke) > self._bounds.cache_sources
+
+    def _due(self, clock_us: int, limit: int, spare: AbstractSet[str]) -> list[str]:
+        return [name for name in self._states.due(clock_us, limit + len(spare)) if name not in spare]
 
     def open_sources(self) -> int:
         """Count the sources whose life has not ended; reads every stored state."""
         bundle_id = self._core.bundle.id
         return sum(not decode(state, bundle_id).ended for state in self._store.each_state())
 
-    def _advance(self, batch: Batch) -> None:
+    def _advance(self, batch: Batch, spare: AbstractSet[str] = frozenset()) -> None:
         """One batch, with what is due by its clock, through the core and into the store."""
         # What a clock called for that went back within the batch cannot be said later: it is taken up whole.
         most = ALL_DUE if batch.falls else MAX_DUE
-        names = sorted(sources_of(batch.lines).union(self._states.due(batch.latest_us, most)))
+        names = sorted(sources_of(batch.lines).union(self._due(batch.latest_us, most, spare)))
         core, loaded = self._core, self._states.load(names)
         done = advance(loaded, batch, core.bundle, core.policy, core.explain)
         rejects = self._intake.take_rejects()
@@ -174,18 +184,32 @@ def follow(
     At the end of the log the shard's clock goes on with the wall clock, so that what ended or fell silent
     is said; never at the end of input that ends.
     """
-    end_s: float | None = None
-    polled = None
+    quiet_s = still_s = None  # since when: no line at the end of the log, and no line that moved the clock
+    clock_us, polled = watch.clock_us, None
     while not waiting.wait(0):
         polled = watch.step(final=once, wait_s=poll_s)
         after(polled)
         if once and polled.at_end and not polled.stdin_open:
             break
-        if polled.parts or not polled.at_end:
-            end_s = waiting.now_s() if polled.at_end else None
-        else:
-            end_s = waiting.now_s() if end_s is None else end_s
-            watch.pass_time(watch.clock_us + round((waiting.now_s() - end_s) * SECOND_US))
+        now_s = waiting.now_s()
+        if polled.parts or not polled.at_end or quiet_s is None:
+            quiet_s = now_s if polled.at_end else None
+        if watch.clock_us != clock_us or not polled.at_end or still_s is None or watch.has_too_many():
+            still_s, clock_us = now_s if polled.at_end else None, watch.clock_us
+            watch.spoke.clear()
+        _tick(watch, quiet_s, still_s, now_s)
         if polled.at_end and not polled.stdin_open:
             waiting.wait(poll_s)
     return polled
+
+
+def _tick(watch: Watch, quiet_s: float | None, still_s: float | None, now_s: float) -> None:
+    """Let the shard's clock go on, for every source since the last line.
+
+    Lines without stamps, or with one stamp for ever, move no clock, and must not keep the others from ending:
+    for sources that have said nothing since the clock last moved it goes on from there.
+    """
+    if quiet_s is not None and now_s > quiet_s:
+        watch.pass_time(watch.clock_us + round((now_s - quiet_s) * SECOND_US))
+    if still_s is not None and watch.spoke:
+        watch.pass_time(watch.clock_us + round((now_s - still_s) * SECOND_US), watch.spoke)
