@@ -4,7 +4,7 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import pytest
 
 from detector.errors import BadSetup, Fenced, Unavailable, Unreadable
 from detector.records import Reject, Revision
+from detector.store.deliveries import open_deliveries
 from detector.store.outbox import Enrolment
 from detector.store.sqlite import KEPT_REJECTS, Commit, Fence, Store
 from tests.delivery import revision
@@ -150,6 +151,32 @@ def test_a_full_disk_is_no_bug_and_leaves_nothing(tmp_path: Path) -> None:
         store.commit(commit(1))
 
 
+def test_a_damaged_file_is_no_bug(tmp_path: Path) -> None:
+    """The error names the file and what to do, for whatever it is that finds the damage."""
+    path, states = tmp_path / "state.db", {f"s{number}": b"state" for number in range(500)}
+    with closing(Store(path)) as store:
+        store.commit(commit(0, states=states, due_us=dict.fromkeys(states, 7)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    calls: list[Callable[[Store], object]] = [
+        lambda store: store.fence(SHARD),
+        lambda store: store.load(["s1"]),
+        lambda store: store.due(9, 10),
+        lambda store: store.enrol([]),
+        lambda store: store.commit(commit(1)),
+    ]
+    for call in calls:
+        with pytest.raises(BadSetup, match=r"state\.db is damaged .*; put a copy of it back"):
+            _call(path, call)
+    with pytest.raises(BadSetup, match="is damaged"), open_deliveries(path) as deliveries:
+        deliveries.counts()
+
+
+def _call(path: Path, call: Callable[[Store], object]) -> None:
+    with closing(Store(path)) as store:
+        call(store)
+
+
 def test_states_are_loaded_by_name(backend: Backend) -> None:
     """Those that exist, however many are asked for; a state that is gone is not there."""
     states: dict[str, bytes | None] = {f"s{number}": b"%d" % number for number in range(3000)}
@@ -232,7 +259,7 @@ def test_a_file_that_is_no_state_file_is_refused(tmp_path: Path) -> None:
     """Nothing is written to what somebody else made, or another version."""
     foreign, newer, other = (tmp_path / f"{name}.db" for name in ("foreign", "newer", "other"))
     foreign.write_bytes(b"not a database, and long enough to be looked at as one" * 99)
-    with pytest.raises(Unreadable, match=r"foreign\.db cannot be opened as a state file"):
+    with pytest.raises(BadSetup, match=r"foreign\.db is no state file .*; give another --state FILE"):
         Store(foreign)
     assert foreign.read_bytes().startswith(b"not a database")
     with closing(sqlite3.connect(newer)) as connection:

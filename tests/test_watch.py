@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detector.embedded.watch import Bounds, Watch, follow
-from detector.errors import BadSetup
+from detector.errors import BadSetup, Unavailable
 from detector.inputs.batch import Batch
 from tests.small_bundle import log_line, small_bundle
 from tests.watching import START_S, core_of, lines_of, opened, outcome_of, records_of, replayed
@@ -109,6 +109,23 @@ def test_a_clock_that_is_set_forward_and_back_changes_nothing(
     with opened(core, state, [log], Bounds(max_lines=rng.randint(1, 30))) as watch:
         to_end(watch)
         assert watch.counts.ended > 20
+    assert outcome_of(state) == replayed(core, {str(log): [records_of(log, log.read_bytes())]})
+
+
+def test_a_full_disk_loses_nothing(bundle: Path, tmp_path: Path) -> None:
+    """The watch ends at the commit that does not fit; after a start with room all is as undisturbed."""
+    log, state = tmp_path / "app.log", tmp_path / "state.db"
+    log.write_bytes(b"".join(lines_of(3, 1500)))
+    core = core_of(bundle, log)
+    with opened(core, state, [log], Bounds(max_lines=100)) as watch:
+        watch.step()
+        (pages,) = watch._store._connection.execute("PRAGMA page_count").fetchone()
+        watch._store._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+        with pytest.raises(Unavailable, match=r"state\.db cannot be written: .*full; see to its disk"):
+            to_end(watch)
+    with opened(core, state, [log]) as watch:
+        to_end(watch)
+        assert 0 < watch.counts.lines < 1500
     assert outcome_of(state) == replayed(core, {str(log): [records_of(log, log.read_bytes())]})
 
 

@@ -130,6 +130,15 @@ def test_a_second_watch_on_the_same_state_is_refused(
     )
 
 
+def test_a_state_file_that_is_none_is_refused(folder: Folder, capfd: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, whoever finds it; the file stays as it is."""
+    folder.state.write_bytes(b"these are the notes of somebody else\n" * 200)
+    before = folder.state.read_bytes()
+    assert run(app, [*folder.words(), "--once"]) == 2
+    assert f"{folder.state} is no state file" in said(capfd)
+    assert folder.state.read_bytes() == before
+
+
 def test_ctrl_c_ends_as_one_interrupted(folder: Folder) -> None:
     """The exit code says so; the batch in hand is committed."""
     with tailrace(*folder.words(), "--from", "start", stdout=subprocess.DEVNULL) as process:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from detector.store.faults import explained
 from detector.store.outbox import bound
 
 _BUSY_S = 30.0
@@ -140,9 +141,14 @@ class Deliveries:
 
 @contextmanager
 def open_deliveries(path: Path) -> Iterator[Deliveries]:
-    """Open the state file's deliveries in the calling thread; the tables must be there."""
+    """Open the state file's deliveries in the calling thread; the tables must be there.
+
+    Raises:
+        Unavailable: the disk is full or broken.
+        BadSetup: the file is damaged.
+    """
     connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
-    with closing(connection):
+    with explained(path), closing(connection):
         # An outcome that a power failure loses means one more delivery with the same id.
         connection.execute("PRAGMA synchronous = NORMAL")
         yield Deliveries(connection)

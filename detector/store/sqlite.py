@@ -9,9 +9,10 @@ from typing import IO
 
 import msgspec
 
-from detector.errors import BadSetup, Fenced, Unavailable, Unreadable
+from detector.errors import BadSetup, Fenced, Unreadable
 from detector.records import Reject, Revision
 from detector.store import outbox
+from detector.store.faults import explained, meaning
 
 SCHEMA_VERSION = 1
 KEPT_REJECTS = 10_000  # newest rejects that stay readable
@@ -63,7 +64,8 @@ class Store:
         Raises:
             Fenced: another process owns it.
             Unreadable: it cannot be opened.
-            BadSetup: it was written by another version, or by another program.
+            Unavailable: its disk is full or broken.
+            BadSetup: it was written by another version or by another program, or is damaged.
         """
         self._path = path
         self._lock = _lock(path)
@@ -71,7 +73,8 @@ class Store:
             self._connection = _open(path)
         except sqlite3.Error as error:
             self._lock.close()
-            raise Unreadable(f"{path} cannot be opened as a state file: {error}") from error
+            unopened = Unreadable(f"{path} cannot be opened as a state file: {error}")
+            raise (meaning(path, error) or unopened) from error
         except BadSetup:
             self._lock.close()
             raise
@@ -83,15 +86,15 @@ class Store:
 
     def enrol(self, receivers: Iterable[outbox.Enrolment]) -> None:
         """Make these the receivers of every later revision."""
-        with self._connection:
+        with explained(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             outbox.enrol(self._connection, receivers)
 
     def fence(self, shard: str) -> Fence | None:
         """How far the shard has come, None before its first commit."""
-        row = self._connection.execute(
-            "SELECT number, bundle, fence, memory FROM shard WHERE name = ?", (shard,)
-        ).fetchone()
+        query = "SELECT number, bundle, fence, memory FROM shard WHERE name = ?"
+        with explained(self._path):
+            row = self._connection.execute(query, (shard,)).fetchone()
         return None if row is None else Fence(*row)
 
     def load(self, sources: Iterable[str]) -> dict[str, bytes]:
@@ -102,15 +105,15 @@ class Store:
             chunk = names[start : start + READ_CHUNK]
             marks = ",".join("?" * len(chunk))
             query = f"SELECT source, state FROM source WHERE source IN ({marks})"  # noqa: S608  (marks are ours)
-            states.update(self._connection.execute(query, chunk).fetchall())
+            with explained(self._path):
+                states.update(self._connection.execute(query, chunk).fetchall())
         return states
 
     def due(self, clock_us: int, limit: int) -> list[str]:
         """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
-        rows = self._connection.execute(
-            "SELECT source FROM source WHERE due_us < ? ORDER BY due_us LIMIT ?", (clock_us, limit)
-        )
-        return [source for (source,) in rows]
+        query = "SELECT source FROM source WHERE due_us < ? ORDER BY due_us LIMIT ?"
+        with explained(self._path):
+            return [source for (source,) in self._connection.execute(query, (clock_us, limit))]
 
     def each_state(self) -> Iterator[bytes]:
         """Every stored state, one after the other."""
@@ -126,18 +129,14 @@ class Store:
         Raises:
             Fenced: the shard has moved since the batch was computed.
             Unavailable: the disk is full or broken; nothing was written.
+            BadSetup: the file is damaged; nothing was written.
         """
-        try:
-            with self._connection as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                self._move_fence(commit)
-                self._write_states(commit)
-                outbox.append(connection, commit.revisions)
-                self._write_rejects(commit.rejects)
-        except sqlite3.OperationalError as error:
-            raise Unavailable(
-                f"{self._path} cannot be written: {error}; see to its disk, then start again"
-            ) from error
+        with explained(self._path), self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self._move_fence(commit)
+            self._write_states(commit)
+            outbox.append(connection, commit.revisions)
+            self._write_rejects(commit.rejects)
 
     def _move_fence(self, commit: Commit) -> None:
         stored = self.fence(commit.shard)

@@ -52,7 +52,11 @@ def expected(step: StepModel, row: Row, score: RowScore, index: int) -> list[tup
     held = set(score.held)
     tokens = [t for i, t in enumerate(row.tokens[:index]) if i not in held]
     tokens.append(row.tokens[index])
-    likely, probability = step.expected(np.array(tokens, np.int64), row.hidden)
+    hidden = row.hidden
+    while len(tokens) > LONGEST_RUN:
+        run, tokens = np.array(tokens[:LONGEST_RUN], np.int64), tokens[LONGEST_RUN:]
+        hidden = step.run(run[:, None], np.array([LONGEST_RUN], np.int32), hidden[None, :])[2][0]
+    likely, probability = step.expected(np.array(tokens, np.int64), hidden)
     return [(token, round(p, 4)) for token, p in zip(likely, probability, strict=True)]
 
 
