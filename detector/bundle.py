@@ -185,10 +185,20 @@ class EndingModel:
         return total, largest
 
 
+_OTHER_FILE = b"location"  # of TensorProto.external_data
+
+
 def _open(graph: bytes) -> tuple[Any, Any, Any]:
     import onnxruntime as ort  # noqa: PLC0415  (0.1 s that --help must not pay)
 
+    # The runtime would read any file, also by way of `..`. A tensor names its file under this key, and bytes
+    # of a string lie together in a graph; nothing that training writes holds the word.
+    if _OTHER_FILE in graph:
+        raise ValueError("its data lie in other files")
     options = ort.SessionOptions()
+    options.add_session_config_entry(
+        "session.load_model_format", "ONNX"
+    )  # its other format is not looked into
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
