@@ -1,0 +1,153 @@
+"""A Kafka broker of one node for the tests. Starts Java, opens loopback ports.
+
+Everything it makes lies in one folder, so that a broker that was killed goes on with its data.
+"""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+HOME = Path(sys.prefix) / "kafka"  # ignored by git, and gone with the environment
+FORMATTED = HOME / "formatted"  # by kafka_jars
+JAVA = ["java", "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+START_S = 60.0  # deadline; two seconds are usual
+STOP_S = 30.0
+POLL_S = 0.05
+
+# Groups form at once, a broker that was killed is let in again at once, and a single node holds what a
+# cluster spreads.
+SETTINGS = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAIN://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAIN://127.0.0.1:{port}
+listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAIN
+log.dirs={data}
+auto.create.topics.enable=false
+broker.session.timeout.ms=1000
+broker.heartbeat.interval.ms=200
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.check.interval.ms=1000
+log.initial.task.delay.ms=100
+"""
+
+
+class Broker:
+    """A broker and its folder; `start` and `stop` or `kill` as often as a test needs."""
+
+    def __init__(self, folder: Path, java_options: Sequence[str] = ()) -> None:
+        """Choose ports; nothing is started."""
+        self.folder, self.data, self.settings = folder, folder / "data", folder / "server.properties"
+        self._java_options = java_options
+        self.port, self._controller_port = free_ports(2)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """What clients connect to."""
+        return f"127.0.0.1:{self.port}"
+
+    def write_settings(self) -> None:
+        """Write the broker's configuration."""
+        self.settings.write_text(
+            SETTINGS.format(port=self.port, controller=self._controller_port, data=self.data)
+        )
+
+    def start(self) -> None:
+        """Start, and come back once it answers."""
+        classpath, archive = HOME / "classpath", HOME / "classes.jsa"
+        if not classpath.exists() or not FORMATTED.exists():
+            raise AssertionError("the broker is not there: run scripts/prepare-tests")
+        if not self.data.exists():
+            shutil.copytree(FORMATTED, self.data)
+        self.write_settings()
+        options = self._java_options or ([f"-XX:SharedArchiveFile={archive}"] if archive.exists() else [])
+        command = [*JAVA, *options, "-cp", classpath.read_text(), "kafka.Kafka", str(self.settings)]
+        self._errors = (self.folder / "broker.log").open("ab")
+        self._process = subprocess.Popen(command, stdout=self._errors, stderr=subprocess.STDOUT)
+        self._wait_until_it_serves()
+
+    def _wait_until_it_serves(self) -> None:
+        assert self._process is not None
+        deadline, pause = time.monotonic() + START_S, threading.Event()
+        while not (listens(self.port) and asyncio.run(serves(self.address))):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                said = (self.folder / "broker.log").read_text()[-4000:]
+                raise AssertionError(f"the broker did not come up:\n{said}")
+            pause.wait(POLL_S)
+
+    def stop(self) -> None:
+        """Let it close its files and end."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_S)
+            finally:
+                self.kill()
+
+    def kill(self) -> None:
+        """End it as a power cut would (kill -9)."""
+        if self._process is not None and self._errors is not None:
+            self._process.kill()
+            self._process.wait()
+            self._errors.close()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop, and start on the same data and ports."""
+        self.stop()
+        self.start()
+
+
+def listens(port: int) -> bool:
+    """Whether there is anybody at a loopback port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+async def serves(address: str) -> bool:
+    """Whether a broker is there that clients can use."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=5000)
+    try:
+        await admin.start()
+        return bool((await admin.describe_cluster())["brokers"])
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await admin.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,70 @@
+"""What a broker needs before its first start: jars, a formatted folder, a class archive. Runs Maven and Java.
+
+`python -m tests.servers.kafka_jars` makes it; scripts/prepare-tests calls that. Everything lies in
+`.venv/kafka`, and a second call finds it there.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.servers.kafka import FORMATTED, HOME, JAVA, Broker
+
+POM = Path(__file__).with_name("kafka.xml")
+CLUSTER = "AAAAAAAAAAAAAAAAAAAAAQ"  # any 16 bytes in base64
+
+
+def resolve_jars() -> None:
+    """Let Maven fetch the jars into its own cache, and note where they lie."""
+    command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:build-classpath"]
+    found = HOME / "classpath.new"
+    subprocess.run([*command, f"-Dmdep.outputFile={found}"], check=True)
+    found.rename(HOME / "classpath")
+
+
+def format_folder() -> None:
+    """Write what a log folder holds before the first start."""
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(Path(folder))
+        broker.write_settings()
+        tool = ["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(broker.settings)]
+        classpath = (HOME / "classpath").read_text()
+        subprocess.run([*JAVA, "-cp", classpath, *tool], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(FORMATTED, ignore_errors=True)
+        shutil.copytree(broker.data, FORMATTED)
+
+
+def archive_classes() -> None:
+    """Run a broker once so that later ones find their classes parsed: two seconds in place of five."""
+    with tempfile.TemporaryDirectory() as folder:
+        new = Path(folder) / "classes.jsa"
+        broker = Broker(Path(folder), [f"-XX:ArchiveClassesAtExit={new}", "-Xlog:cds=off", "-Xlog:cds*=off"])
+        broker.start()
+        broker.stop()
+        shutil.move(new, HOME / "classes.jsa")
+
+
+def prepare() -> None:
+    """Make what is not there, or belongs to other versions."""
+    HOME.mkdir(exist_ok=True)
+    java = subprocess.run(["java", "-version"], check=True, capture_output=True, text=True).stderr  # noqa: S607
+    wanted, made = POM.read_text() + java, HOME / "made"
+    if made.exists() and made.read_text() == wanted and _has_jars():
+        return
+    sys.stderr.write("preparing the Kafka broker that the tests start, once\n")
+    made.unlink(missing_ok=True)
+    (HOME / "classes.jsa").unlink(missing_ok=True)
+    resolve_jars()
+    format_folder()
+    archive_classes()
+    made.write_text(wanted)
+
+
+def _has_jars() -> bool:
+    return all(Path(jar).exists() for jar in (HOME / "classpath").read_text().split(":"))
+
+
+if __name__ == "__main__":
+    prepare()

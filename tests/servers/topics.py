@@ -1,0 +1,104 @@
+"""Topics of the tests' broker: make them, write to them, cut them. Talks to the broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+
+READ_S = 30.0  # deadline for what is known to be there
+
+
+def create(address: str, topic: str, partitions: int = 1, **config: str) -> None:
+    """Make a topic; `retention_ms="1"` sets `retention.ms`."""
+    settings = {name.replace("_", "."): value for name, value in config.items()}
+
+    async def made() -> None:
+        async with admin_of(address) as admin:
+            await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=settings)])
+
+    asyncio.run(made())
+
+
+def delete(address: str, topic: str) -> None:
+    """Remove a topic, and come back when it is gone."""
+
+    async def gone() -> None:
+        async with admin_of(address) as admin:
+            await admin.delete_topics([topic])
+            while topic in await admin.list_topics():  # noqa: ASYNC110  (nobody tells us)
+                await asyncio.sleep(0.01)
+
+    asyncio.run(gone())
+
+
+def delete_before(address: str, topic: str, partition: int, offset: int) -> None:
+    """Remove the records before an offset, as retention does."""
+
+    async def cut() -> None:
+        async with admin_of(address) as admin:
+            await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(offset)})
+
+    asyncio.run(cut())
+
+
+def produce(
+    address: str, topic: str, values: Iterable[bytes], *, partition: int = 0, compression: str | None = None
+) -> None:
+    """Write records, and come back when the broker has them."""
+
+    async def written() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=address, compression_type=compression, linger_ms=5)
+        await producer.start()
+        try:
+            sent = [await producer.send(topic, value, partition=partition) for value in values]
+            await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
+
+    asyncio.run(written())
+
+
+def consume(address: str, topic: str, count: int, *, partition: int = 0) -> list[bytes]:
+    """The first records that a partition still holds."""
+
+    async def read() -> list[bytes]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=address)
+        await consumer.start()
+        try:
+            at = TopicPartition(topic, partition)
+            consumer.assign([at])
+            await consumer.seek_to_beginning(at)
+            return [(await consumer.getone()).value for _ in range(count)]
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(asyncio.wait_for(read(), READ_S))
+
+
+def log_of(address: str, topic: str, partition: int = 0) -> range:
+    """The offsets from the log's start to its end."""
+
+    async def asked() -> range:
+        consumer = AIOKafkaConsumer(bootstrap_servers=address)
+        await consumer.start()
+        try:
+            at = TopicPartition(topic, partition)
+            start, end = await consumer.beginning_offsets([at]), await consumer.end_offsets([at])
+            return range(start[at], end[at])
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(asyncio.wait_for(asked(), READ_S))
+
+
+@asynccontextmanager
+async def admin_of(address: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for what is done to topics."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
