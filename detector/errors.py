@@ -29,6 +29,10 @@ class Unavailable(TailraceError):
     exit_code = 4
 
 
+class InDoubt(Unavailable):
+    """A commit was sent and its reply was lost: exit 4 at once; the next start reads what is stored."""
+
+
 class Fenced(TailraceError):
     """Somebody else owns or has moved the state: exit 5."""
 

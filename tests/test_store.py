@@ -14,9 +14,10 @@ import pytest
 
 from detector.errors import BadSetup, Fenced, Unavailable, Unreadable
 from detector.records import Reject, Revision
+from detector.store.contract import Commit, Fence
 from detector.store.deliveries import open_deliveries
 from detector.store.outbox import Enrolment
-from detector.store.sqlite import KEPT_REJECTS, Commit, Fence, Store
+from detector.store.sqlite import KEPT_REJECTS, Store
 from tests.delivery import revision
 
 SHARD = "files"
@@ -82,15 +83,14 @@ def reject(number: int) -> Reject:
 
 
 def test_a_fence_moves_with_its_commit(backend: Backend) -> None:
-    """It holds what the commit gave it, also after a restart; shards do not touch each other."""
+    """It holds what the commit gave it, also after a restart."""
     with closing(backend.open()) as store:
         assert store.fence(SHARD) is None
         store.commit(commit(0))
         store.commit(commit(1, fence=b"two", memory=b"m2"))
-        store.commit(commit(0, shard="other"))
     with closing(backend.open()) as store:
         assert store.fence(SHARD) == Fence(2, "b1", b"two", b"m2")
-        assert store.fence("other") == Fence(1, "b1", b"fence 1", b"memory")
+        assert store.fence("other") is None
 
 
 @pytest.mark.parametrize("based_on", [0, 1, 3, 99])
@@ -117,16 +117,16 @@ def test_a_failure_in_the_middle_of_a_commit_leaves_nothing(backend: Backend, pa
         rejects=[reject(1), reject(2)],
     )
     with closing(backend.open()) as store:
-        store.enrol([Enrolment("ops", "target")])
+        store.enrol(SHARD, [Enrolment("ops", "target")])
         store.commit(commit(0, states={"web": b"web 1", "db": b"db 1"}, revisions=[revision("a", 1)]))
         before = backend.seen()
         with backend.broken_at(part), pytest.raises(Exception, match="broken"):
             store.commit(full)
         assert backend.seen() == before
     with closing(backend.open()) as store:
-        assert store.all_states() == {"web": b"web 1", "db": b"db 1"}
+        assert store.all_states(SHARD) == {"web": b"web 1", "db": b"db 1"}
         store.commit(full)
-        assert store.all_states() == {"web": b"web 2", "new": b"new 1"}
+        assert store.all_states(SHARD) == {"web": b"web 2", "new": b"new 1"}
         fence = store.fence(SHARD)
         assert fence is not None
         assert fence.number == 2
@@ -160,9 +160,9 @@ def test_a_damaged_file_is_no_bug(tmp_path: Path) -> None:
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
     calls: list[Callable[[Store], object]] = [
         lambda store: store.fence(SHARD),
-        lambda store: store.load(["s1"]),
-        lambda store: store.due(9, 10),
-        lambda store: store.enrol([]),
+        lambda store: store.load(SHARD, ["s1"]),
+        lambda store: store.due(SHARD, 9, 10),
+        lambda store: store.enrol(SHARD, []),
         lambda store: store.commit(commit(1)),
     ]
     for call in calls:
@@ -184,10 +184,10 @@ def test_states_are_loaded_by_name(backend: Backend) -> None:
         store.commit(commit(0, states=states))
         store.commit(commit(1, states={"s7": None, "s8": b"eight"}))
         wanted = [f"s{number}" for number in range(0, 6000, 2)]
-        loaded = store.load(wanted)
+        loaded = store.load(SHARD, wanted)
         assert loaded == {name: states[name] for name in wanted if name in states} | {"s8": b"eight"}
-        assert store.load(["s7", "' OR 1 --", "s9"]) == {"s9": b"9"}
-        assert store.load([]) == {}
+        assert store.load(SHARD, ["s7", "' OR 1 --", "s9"]) == {"s9": b"9"}
+        assert store.load(SHARD, []) == {}
 
 
 def test_what_is_due_is_found_by_its_time(backend: Backend) -> None:
@@ -206,10 +206,10 @@ def test_what_is_due_is_found_by_its_time(backend: Backend) -> None:
                 if state is not None and (at := times[name]) is not None:
                     due[name] = at
             clock = rng.randrange(1000)
-            found = store.due(clock, 1000)
+            found = store.due(SHARD, clock, 1000)
             assert sorted(found) == sorted(name for name, at in due.items() if at < clock)
             assert [due[name] for name in found] == sorted(due[name] for name in found)
-            assert store.due(clock, 3) == found[:3]
+            assert store.due(SHARD, clock, 3) == found[:3]
 
 
 def test_rejects_are_bounded(backend: Backend) -> None:
@@ -274,3 +274,13 @@ def test_a_file_that_is_no_state_file_is_refused(tmp_path: Path) -> None:
     assert other.read_bytes() == content
     with pytest.raises(Unreadable, match="cannot be used as a state file"):
         Store(foreign / "below" / "a-file.db")
+
+
+def test_a_file_holds_one_shard(tmp_path: Path) -> None:
+    """A second one would read and overwrite the first one's sources, so it is refused."""
+    with closing(Store(tmp_path / "state.db")) as store:
+        store.commit(commit(0, states={"web": b"state"}))
+        for call in (lambda: store.commit(commit(0, shard="other")), lambda: store.load("other", ["web"])):
+            with pytest.raises(ValueError, match=r"state\.db holds shard files, not other"):
+                call()
+        assert store.all_states(SHARD) == {"web": b"state"}

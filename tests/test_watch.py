@@ -10,6 +10,7 @@ import pytest
 from detector.embedded.watch import Bounds, Watch, follow
 from detector.errors import BadSetup, Unavailable
 from detector.inputs.batch import Batch
+from detector.store.sqlite import Store
 from tests.small_bundle import log_line, small_bundle
 from tests.watching import START_S, core_of, lines_of, opened, outcome_of, records_of, replayed
 
@@ -119,6 +120,7 @@ def test_a_full_disk_loses_nothing(bundle: Path, tmp_path: Path) -> None:
     core = core_of(bundle, log)
     with opened(core, state, [log], Bounds(max_lines=100)) as watch:
         watch.step()
+        assert isinstance(watch._store, Store)
         (pages,) = watch._store._connection.execute("PRAGMA page_count").fetchone()
         watch._store._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
         with pytest.raises(Unavailable, match=r"state\.db cannot be written: .*full; see to its disk"):

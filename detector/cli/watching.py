@@ -17,7 +17,7 @@ import structlog
 from detector.cli.stopping import Stopping
 from detector.config import Settings
 from detector.embedded.core import Core
-from detector.embedded.watch import Bounds, Watch, follow, stored_fence
+from detector.embedded.watch import SHARD, Bounds, Watch, follow, stored_fence
 from detector.errors import BadSetup, Unreadable
 from detector.inputs.batch import Batch
 from detector.inputs.follow import Follower
@@ -113,7 +113,8 @@ def _delivering(order: Order, store: Store) -> Iterator[Deliverer]:
         clock=time.time,
         random=random.random,
     )
-    store.enrol([Enrolment(r.name, target(r), r.max_pending, r.enable) for r in order.receivers])
+    enrolments = [Enrolment(r.name, target(r), r.max_pending, r.enable) for r in order.receivers]
+    store.enrol(SHARD, enrolments)
     deliverer.start()
     try:
         yield deliverer

@@ -10,10 +10,10 @@ from detector.stages.judge.state import SourceState, decode, encode
 class States(Protocol):
     """Where the encoded states lie."""
 
-    def load(self, sources: Iterable[str]) -> dict[str, bytes]:
+    def load(self, shard: str, sources: Iterable[str]) -> dict[str, bytes]:
         """The stored states of these sources, as far as there are any."""
 
-    def due(self, clock_us: int, limit: int) -> list[str]:
+    def due(self, shard: str, clock_us: int, limit: int) -> list[str]:
         """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
 
 
@@ -23,9 +23,10 @@ class StoredStates:
     What is kept here must be committed before the next load: the store is read for what is not in memory.
     """
 
-    def __init__(self, store: States, bundle_id: str, capacity: int) -> None:
+    def __init__(self, store: States, shard: str, bundle_id: str, capacity: int) -> None:
         """Begin with nothing in memory."""
         self._store = store
+        self._shard = shard
         self._bundle_id = bundle_id
         self._capacity = capacity
         self._recent: OrderedDict[str, SourceState] = OrderedDict()
@@ -43,13 +44,13 @@ class StoredStates:
                 unknown.append(source)
             else:
                 states[source] = state
-        for source, data in self._store.load(unknown).items():
+        for source, data in self._store.load(self._shard, unknown).items():
             states[source] = decode(data, self._bundle_id)
         return states
 
     def due(self, clock_us: int, limit: int) -> list[str]:
         """Sources that this clock changes something about; ask again after they were dealt with."""
-        return self._store.due(clock_us, limit)
+        return self._store.due(self._shard, clock_us, limit)
 
     def keep(self, states: dict[str, SourceState | None]) -> dict[str, bytes | None]:
         """Remember what a batch left, and give what is to be committed of it."""

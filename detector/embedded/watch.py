@@ -19,7 +19,7 @@ from detector.inputs.follow import Follower
 from detector.pipeline import Advance, Batch, advance, sources_of
 from detector.records import Reject
 from detector.stages.judge.state import decode
-from detector.store.sqlite import Commit, Fence, Store
+from detector.store.contract import Commit, Fence, Store
 
 SHARD = "files"  # one watch is one shard
 MAX_DUE = 1000  # sources that one batch takes up because time has passed
@@ -77,7 +77,7 @@ class Watch:
         """Go on from the fence that the follower was made from."""
         self._core, self._store, self._follower, self._bounds = core, store, follower, bounds
         self._intake = Intake(core.reader, core.parser)
-        self._states = StoredStates(store, core.bundle.id, bounds.cache_sources)
+        self._states = StoredStates(store, SHARD, core.bundle.id, bounds.cache_sources)
         self._number = 0 if fence is None else fence.number
         self._fence = b"" if fence is None else fence.fence
         self._memory = b"" if fence is None else fence.memory
@@ -123,7 +123,7 @@ class Watch:
     def open_sources(self) -> int:
         """Count the sources whose life has not ended; reads every stored state."""
         bundle_id = self._core.bundle.id
-        return sum(not decode(state, bundle_id).ended for state in self._store.each_state())
+        return sum(not decode(state, bundle_id).ended for state in self._store.each_state(SHARD))
 
     def _advance(self, batch: Batch, spare: AbstractSet[str] = frozenset()) -> None:
         """One batch, with what is due by its clock, through the core and into the store."""

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-import msgspec
-
 from detector.errors import BadSetup, Fenced, Unreadable
-from detector.records import Reject, Revision
+from detector.records import Reject
 from detector.store import outbox
+from detector.store.contract import Commit, Fence
 from detector.store.faults import explained, meaning
 
 SCHEMA_VERSION = 1
@@ -32,31 +31,8 @@ _TABLES = (
 )
 
 
-class Fence(msgspec.Struct, frozen=True):
-    """How far a shard has come: what a batch is computed from."""
-
-    number: int  # of commits; 0 before the first
-    bundle: str
-    fence: bytes  # the input's own, opaque here
-    memory: bytes  # the decode stage's, opaque here
-
-
-class Commit(msgspec.Struct, frozen=True):
-    """Everything that a batch changes, to be written in one atomic step."""
-
-    shard: str
-    based_on: int  # the fence's number that the batch was computed from
-    bundle: str
-    fence: bytes
-    memory: bytes
-    states: dict[str, bytes | None]  # None: the source is gone
-    due_us: dict[str, int | None]
-    revisions: list[Revision]
-    rejects: list[Reject]
-
-
 class Store:
-    """One SQLite file, owned by this process alone until it is closed."""
+    """One SQLite file, owned by this process alone until it is closed; it holds one shard."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.
@@ -84,8 +60,9 @@ class Store:
         self._connection.close()
         self._lock.close()
 
-    def enrol(self, receivers: Iterable[outbox.Enrolment]) -> None:
+    def enrol(self, shard: str, receivers: Iterable[outbox.Enrolment]) -> None:
         """Make these the receivers of every later revision."""
+        self._check_shard(shard)
         with explained(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             outbox.enrol(self._connection, receivers)
@@ -97,8 +74,9 @@ class Store:
             row = self._connection.execute(query, (shard,)).fetchone()
         return None if row is None else Fence(*row)
 
-    def load(self, sources: Iterable[str]) -> dict[str, bytes]:
+    def load(self, shard: str, sources: Iterable[str]) -> dict[str, bytes]:
         """The stored states of these sources, as far as there are any."""
+        self._check_shard(shard)
         names = list(sources)
         states: dict[str, bytes] = {}
         for start in range(0, len(names), READ_CHUNK):
@@ -109,18 +87,21 @@ class Store:
                 states.update(self._connection.execute(query, chunk).fetchall())
         return states
 
-    def due(self, clock_us: int, limit: int) -> list[str]:
+    def due(self, shard: str, clock_us: int, limit: int) -> list[str]:
         """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
+        self._check_shard(shard)
         query = "SELECT source FROM source WHERE due_us < ? ORDER BY due_us LIMIT ?"
         with explained(self._path):
             return [source for (source,) in self._connection.execute(query, (clock_us, limit))]
 
-    def each_state(self) -> Iterator[bytes]:
+    def each_state(self, shard: str) -> Iterator[bytes]:
         """Every stored state, one after the other."""
+        self._check_shard(shard)
         return (state for (state,) in self._connection.execute("SELECT state FROM source"))
 
-    def all_states(self) -> dict[str, bytes]:
-        """Every stored state; for tests and for tools that look at a whole shard."""
+    def all_states(self, shard: str) -> dict[str, bytes]:
+        """Every stored state by its source, in order; for tests and for tools that look at a whole shard."""
+        self._check_shard(shard)
         return dict(self._connection.execute("SELECT source, state FROM source ORDER BY source").fetchall())
 
     def commit(self, commit: Commit) -> None:
@@ -138,7 +119,15 @@ class Store:
             outbox.append(connection, commit.revisions)
             self._write_rejects(commit.rejects)
 
+    def _check_shard(self, shard: str) -> None:
+        """Sources are kept without their shard's name: a second shard would overwrite the first one's."""
+        with explained(self._path):
+            other = self._connection.execute("SELECT name FROM shard WHERE name <> ?", (shard,)).fetchone()
+        if other is not None:
+            raise ValueError(f"{self._path} holds shard {other[0]}, not {shard}: give each its own file")
+
     def _move_fence(self, commit: Commit) -> None:
+        self._check_shard(commit.shard)
         stored = self.fence(commit.shard)
         number = 0 if stored is None else stored.number
         if number != commit.based_on:
