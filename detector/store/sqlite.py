@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from detector.errors import BadSetup, Fenced, Unreadable
 from detector.records import Reject
@@ -13,9 +13,11 @@ from detector.store import outbox
 from detector.store.contract import Commit, Fence
 from detector.store.faults import explained, meaning
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KEPT_REJECTS = 10_000  # newest rejects that stay readable
 READ_CHUNK = 500  # sources in one query
+CACHE_KIB = 16_384  # pages that stay in memory; a batch writes to most of those that it read
+CHECKPOINT_PAGES = 16_384  # 64 MiB of log: a page that several batches change is then copied once
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS shard (
@@ -77,15 +79,17 @@ class Store:
     def load(self, shard: str, sources: Iterable[str]) -> dict[str, bytes]:
         """The stored states of these sources, as far as there are any."""
         self._check_shard(shard)
+        return dict(self._of_sources("state", sources))
+
+    def _of_sources(self, column: str, sources: Iterable[str]) -> Iterator[tuple[str, Any]]:
         names = list(sources)
-        states: dict[str, bytes] = {}
         for start in range(0, len(names), READ_CHUNK):
             chunk = names[start : start + READ_CHUNK]
             marks = ",".join("?" * len(chunk))
-            query = f"SELECT source, state FROM source WHERE source IN ({marks})"  # noqa: S608  (marks are ours)
+            query = f"SELECT source, {column} FROM source WHERE source IN ({marks})"  # noqa: S608  (both are ours)
             with explained(self._path):
-                states.update(self._connection.execute(query, chunk).fetchall())
-        return states
+                rows = self._connection.execute(query, chunk).fetchall()
+            yield from rows
 
     def due(self, shard: str, clock_us: int, limit: int) -> list[str]:
         """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
@@ -141,17 +145,24 @@ class Store:
         )
 
     def _write_states(self, commit: Commit) -> None:
-        gone = [(source,) for source, state in commit.states.items() if state is None]
-        kept = [
-            (source, commit.due_us.get(source), state)
-            for source, state in commit.states.items()
-            if state is not None
-        ]
-        self._connection.executemany("DELETE FROM source WHERE source = ?", gone)
+        rows = dict(self._of_sources("rowid", commit.states))
+        due_us, states = commit.due_us, commit.states
+        # In the order of the file: each page is then read and written once.
+        old = sorted((row, source) for source, row in rows.items())
         self._connection.executemany(
-            """INSERT INTO source VALUES (?, ?, ?)
-            ON CONFLICT (source) DO UPDATE SET due_us = excluded.due_us, state = excluded.state""",
-            kept,
+            "DELETE FROM source WHERE rowid = ?", [(row,) for row, source in old if states[source] is None]
+        )
+        self._connection.executemany(
+            "UPDATE source SET due_us = ?, state = ? WHERE rowid = ?",
+            [(due_us.get(source), states[source], row) for row, source in old if states[source] is not None],
+        )
+        self._connection.executemany(
+            "INSERT INTO source VALUES (?, ?, ?)",
+            [
+                (source, due_us.get(source), state)
+                for source, state in states.items()
+                if state is not None and source not in rows
+            ],
         )
 
     def _write_rejects(self, rejects: list[Reject]) -> None:
@@ -208,6 +219,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         for statement in _TABLES:

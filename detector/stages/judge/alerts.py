@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from detector.records import (
-    EVIDENCE_BYTES,
     Alert,
     EvidenceLine,
     Expectation,
@@ -15,7 +14,8 @@ from detector.records import (
     Revision,
     TemplateEvidence,
 )
-from detector.stages.judge.state import MAX_ALERTS, OpenAlert, RingLine, SourceState
+from detector.stages.judge.ring import RingLine, append_continuation
+from detector.stages.judge.state import MAX_ALERTS, OpenAlert, SourceState
 
 SEQUENCE, NEW_TEMPLATE, ENDED_EARLY, SILENCE = "sequence", "new-template", "ended-early", "silence"
 
@@ -125,7 +125,7 @@ def add_after(alert: OpenAlert, line: Line) -> Revision | None:
     if alert.after_wanted <= 0:
         return None
     if line.continuation:
-        _append_continuation(alert.after, line)
+        append_continuation(alert.after, line)
         return None
     alert.after_wanted -= 1
     alert.after.append((line.position, line.text))
@@ -148,24 +148,6 @@ def _revise(alert: OpenAlert, **changes: str | float | None) -> Revision:
     revised = msgspec.structs.replace(before, revision=alert.revision, lines=shown, **changes)
     alert.payload = msgspec.json.encode(revised)
     return Revision(alert.alert_id, alert.revision, alert.payload)
-
-
-def append_to_ring(ring: list[RingLine], line: Line, size: int) -> None:
-    """Remember a line; a continuation lengthens the line before it."""
-    if line.continuation:
-        _append_continuation(ring, line)
-        return
-    ring.append((line.position, line.text))
-    if len(ring) > size:
-        del ring[0]
-
-
-def _append_continuation(lines: list[RingLine], line: Line) -> None:
-    if not lines:
-        lines.append((line.position, line.text))
-    elif len(lines[-1][1]) < EVIDENCE_BYTES:
-        position, text = lines[-1]
-        lines[-1] = (position, (text + b"\n" + line.text)[:EVIDENCE_BYTES])
 
 
 def _alert_id(source: str, opening: Opening, earlier: int) -> str:

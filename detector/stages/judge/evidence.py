@@ -3,7 +3,8 @@
 from detector.records import UNKNOWN, Expectation, TemplateEvidence
 from detector.stages.judge.alerts import Opening
 from detector.stages.judge.policy import Event, Explain, Stretch
-from detector.stages.judge.state import RingLine, Worst
+from detector.stages.judge.ring import lines_of
+from detector.stages.judge.state import Worst
 
 _FATAL = frozenset({"CRITICAL", "CRIT", "ALERT", "EMERG", "FATAL", "PANIC"})
 _SEVERE = _FATAL | {"ERROR", "ERR", "SEVERE"}
@@ -26,7 +27,7 @@ def event_opening(stretch: Stretch, event: Event, explain: Explain, rule: str, k
         surprise=event.surprise,
         template=_template(event, explain),
         expected=expectations(likely, explain),
-        before=list(stretch.state.ring),
+        before=lines_of(stretch.state.ring),
     )
 
 
@@ -62,7 +63,7 @@ def remember_worst(stretch: Stretch, event: Event) -> Worst:
         surprise=event.surprise,
         level=event.line.level,
         expected=stretch.expected(event.index) if stretch.expected is not None else [],
-        before=list(stretch.state.ring),
+        before=lines_of(stretch.state.ring),
     )
 
 
@@ -97,7 +98,7 @@ def last_opening(
 ) -> Opening:
     """The evidence of something that did not come: the last line before it was due."""
     state = stretch.state
-    before: list[RingLine] = list(state.ring)
+    before = lines_of(state.ring)
     position, text = before.pop() if before else (state.last_position, b"")
     return Opening(
         rule=rule,

@@ -7,10 +7,10 @@ line, never on where a batch was cut.
 import msgspec
 
 from detector.records import UNKNOWN, ClosedSource, Line, Revision, ScoredEvent
-from detector.stages.judge import alerts, evidence, lives
+from detector.stages.judge import alerts, evidence, lives, ring
 from detector.stages.judge.alerts import NEW_TEMPLATE, SEQUENCE, SILENCE
 from detector.stages.judge.policy import Event, Explain, Policy, Stretch
-from detector.stages.judge.state import MAX_PATTERNS, RING, OpenAlert, SourceState
+from detector.stages.judge.state import MAX_PATTERNS, OpenAlert, SourceState
 from detector.stages.judge.stream import WARM_EVENTS, novelty, pattern_hash, stream_score
 
 ARMED_EVENTS = 200  # before a gap can be silence
@@ -41,7 +41,7 @@ def judge(stretch: Stretch, policy: Policy, explain: Explain, outcome: Outcome) 
                 outcome.revisions.extend(lives.bounded(state, line.time_us, policy))
             _judge_event(stretch, line, token, index, policy, explain, outcome)
             index += 1
-        alerts.append_to_ring(state.ring, line, RING)
+        state.ring = ring.with_line(state.ring, line)
 
 
 def _nothing_to_say(stretch: Stretch, policy: Policy) -> bool:
@@ -68,7 +68,7 @@ def _take_quietly(stretch: Stretch) -> None:
     state.surprise_max = max(state.surprise_max, score.largest)
     last = lines[-1]
     state.last_position, state.last_level, state.last_token = last.position, last.level, stretch.tokens[-1]
-    state.ring = (state.ring + [(line.position, line.text) for line in lines[-RING:]])[-RING:]
+    state.ring = ring.with_events(state.ring, lines)
 
 
 def _take_event(state: SourceState, line: Line, token: int) -> None:

@@ -8,15 +8,13 @@ import numpy as np
 
 from detector.bundle import SLOTS
 from detector.errors import BadSetup
+from detector.stages.judge.ring import RingLine
 
-CODEC_VERSION = 1
+CODEC_VERSION = 2
 
-RING = 8  # lines kept before an event
 MAX_PATTERNS = 64  # patterns of unknown lines a source remembers; the oldest is forgotten
 MAX_SLOTS = 1024  # templates in a rarity table; the longest unseen is forgotten
 MAX_ALERTS = 8  # new templates of one source that alert at the same time
-
-RingLine = tuple[str, bytes]  # position, text
 
 
 class Worst(msgspec.Struct, array_like=True, gc=False):
@@ -79,7 +77,7 @@ class SourceState(msgspec.Struct, array_like=True):
     silent: bool = False  # the present gap has been reported
     ended: bool = False  # only alerts that are still to be resolved are left
     counts: bytes = b""  # uint16 [64]; empty for long-lived sources
-    ring: list[RingLine] = []
+    ring: bytes = b""  # the last lines, packed
     patterns: list[int] = []  # hashes of unknown patterns that were alerted
     alerts: list[OpenAlert] = []
     alert_ids: list[str] = []  # of this life, the newest few
