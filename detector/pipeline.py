@@ -201,6 +201,7 @@ def _cut(
                 last = None
         if time_us is not None and not line.continuation and (last is None or time_us > last):
             last = time_us
+        stretch.continued = stretch.continued or line.continuation
         stretch.lines.append(line)
         stretch.tokens.append(tokens[index])
         stretch.clocks.append(clocks[index])
@@ -262,7 +263,7 @@ def _score(stretches: list[Stretch], bundle: Bundle, policy: Policy) -> list[flo
 
 
 def _events(stretch: Stretch) -> list[int]:
-    if any(line.continuation for line in stretch.lines):
+    if stretch.continued:
         pairs = zip(stretch.lines, stretch.tokens, strict=True)
         return [token for line, token in pairs if not line.continuation]
     return stretch.tokens

@@ -46,9 +46,9 @@ def judge(stretch: Stretch, policy: Policy, explain: Explain, outcome: Outcome) 
 
 def _nothing_to_say(stretch: Stretch, policy: Policy) -> bool:
     """Whether no event of a session's stretch can open, feed or extend anything."""
-    if policy.want_scores or stretch.state.alerts or stretch.score is None or UNKNOWN in stretch.tokens:
+    if policy.want_scores or stretch.state.alerts or stretch.score is None:
         return False
-    if any(line.continuation for line in stretch.lines):
+    if stretch.continued or UNKNOWN in stretch.tokens:
         return False
     largest, session = stretch.score.largest, policy.calibration.session
     if session is None or session.event.z(largest) >= policy.event_threshold:

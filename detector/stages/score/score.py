@@ -19,6 +19,8 @@ RUN_AFTER_HOLD = 32  # steps tried behind a held event, doubled each time
 LONGEST_LEAD = 64  # steps that are run again for a held event
 RUN_CELLS = 16_384  # T x B of one run
 
+_NOTHING = np.empty(0, np.float32)
+
 
 class _Progress(msgspec.Struct, gc=False):
     """How far a row has come."""
@@ -61,9 +63,7 @@ def expected(step: StepModel, row: Row, score: RowScore, index: int) -> list[tup
 
 
 def _start(row: Row) -> _Progress:
-    size = len(row.tokens)
-    blank = np.empty(size, np.float32)
-    return _Progress(row, RowScore(blank, np.empty(size, np.float32), row.hidden, row.holds, []))
+    return _Progress(row, RowScore(_NOTHING, _NOTHING, row.hidden, row.holds, []))
 
 
 def _buckets(pending: list[_Progress]) -> list[list[tuple[_Progress, list[int]]]]:
@@ -84,12 +84,24 @@ def _run(step: StepModel, bucket: list[tuple[_Progress, list[int]]], hold_bits: 
     tokens = np.zeros((len(bucket), int(lengths.max())), np.int64)
     mask = np.arange(tokens.shape[1]) < lengths[:, None]
     tokens[mask] = list(chain.from_iterable(run for _, run in bucket))
-    hidden = np.stack([p.score.hidden for p, _ in bucket])
+    hidden = np.concatenate([p.score.hidden for p, _ in bucket]).reshape(len(bucket), -1)
     surprise, entropy, hidden_out = step.run(np.ascontiguousarray(tokens.T), lengths, hidden)
     surprise, entropy = np.ascontiguousarray(surprise.T), np.ascontiguousarray(entropy.T)
     suspect = ((surprise > hold_bits) & mask & (tokens != END)).any(axis=1).tolist()
-    for index, (progress, run) in enumerate(bucket):
-        _accept(progress, run, surprise[index], entropy[index], hidden_out[index], suspect[index], hold_bits)
+    for (progress, run), bits, spread, after, odd in zip(
+        bucket, surprise, entropy, hidden_out, suspect, strict=True
+    ):
+        if not odd and len(run) == len(progress.row.tokens) and not progress.done:
+            _accept_whole(progress, len(run), bits, spread, after)
+        else:
+            _accept(progress, run, bits, spread, after, odd, hold_bits)
+
+
+def _accept_whole(progress: _Progress, size: int, surprise: Floats, entropy: Floats, hidden: Floats) -> None:
+    """Take the scores of a row that went through in one run, as nearly all do."""
+    score = progress.score
+    score.surprise, score.entropy, score.hidden, score.holds = surprise[:size], entropy[:size], hidden, 0
+    progress.done = size
 
 
 def _accept(
@@ -106,6 +118,9 @@ def _accept(
     holding = _first_held(run, surprise, lead, score.holds, hold_bits) if suspect else None
     stop = len(run) if holding is None else holding + 1
     taken = stop - lead
+    if not len(score.surprise):
+        size = len(progress.row.tokens)
+        score.surprise, score.entropy = np.empty(size, np.float32), np.empty(size, np.float32)
     score.surprise[progress.done : progress.done + taken] = surprise[lead:stop]
     score.entropy[progress.done : progress.done + taken] = entropy[lead:stop]
     progress.done += taken
