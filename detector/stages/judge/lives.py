@@ -13,7 +13,7 @@ def end_life(state: SourceState) -> None:
         state.earlier, state.remembered_us = state.earlier + 1, max(known, default=None)
     state.ended = True
     state.hidden, state.counts = b"", b""
-    state.ring, state.patterns, state.alert_ids = [], [], []
+    state.ring, state.patterns, state.alert_ids = b"", [], []
     state.worst, state.rarity = None, None
     for alert in state.alerts:
         alert.after_wanted, alert.of_life = 0, False
