@@ -278,7 +278,7 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"state": "logs/state.db", "log": "logs"}, 2, "is among its inputs"),
     ({"state": "logs/state.db", "log": "logs/*"}, 2, "is among its inputs"),
     ({"state": "logs/app.log"}, 2, "is among its inputs"),
-    ({"state": "bundle/model.onnx"}, 3, "cannot be opened as a state file"),
+    ({"state": "bundle/model.onnx"}, 2, "is no state file"),
     ({"state": "stat/state.db"}, 2, "/stat; create it or correct the path"),
 ]
 

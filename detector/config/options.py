@@ -114,7 +114,7 @@ class StateAt:
 class Batch:
     """How much is scored and committed at once; a batch closes at whichever bound comes first."""
 
-    max_lines: Annotated[Count, _say("Most lines of a batch.")] = 16_384
+    max_lines: Annotated[Count, _say("Most lines of a batch.")] = 8_192
     max_bytes: Annotated[Count, _say("Most bytes of a batch; a single longer line still passes.")] = 4_194_304
 
 

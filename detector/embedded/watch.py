@@ -30,7 +30,7 @@ SECOND_US = 1_000_000
 class Bounds(msgspec.Struct, frozen=True):
     """How much is taken up at once, and kept."""
 
-    max_lines: int = 16_384
+    max_lines: int = 8_192
     max_bytes: int = 4 << 20
     cache_sources: int = 20_000
 
