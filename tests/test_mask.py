@@ -1,6 +1,8 @@
 """Masks hide what varies within a token, keep what does not, and look at shapes only."""
 
+import random
 import re
+import string
 
 import pytest
 from hypothesis import given
@@ -55,6 +57,33 @@ def masked(message: str) -> str:
 def test_what_varies_is_hidden(message: str, expected: str) -> None:
     """The usual values in the usual places."""
     assert masked(message) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("request abDx9_kQ-3fLm2 done", "request <*> done"),
+        ("VA_liiDnT6ekGEgSQYnk2w ERROR", "<*> ERROR"),
+        ("sess_-KGAX7PDTtaN4iINR47eXA, id=SKGAX7PDTtaN4iINR47eXA", "sess_<*>, id= <*>"),
+        ("[dQw4w9WgXcQ-9aZ1bY]", "[<*>]"),
+        ("CamelCaseWordsOfJava2 snake_case_words_0", "CamelCaseWordsOfJava<*> snake_case_words_<*>"),
+        ("XMLHttpRequest2Started IPv6AddressOfMTU1500", "XMLHttpRequest<*>Started IPv<*>AddressOfMTU<*>"),
+        ("HTTP2ServerStarted1 Worker-12-Stopped3", "HTTP<*>ServerStarted<*> Worker-<*>-Stopped<*>"),
+        ("X509V3_EXT_print OBJ_X9_62_c2pnb163v1", "X<*>V<*>_EXT_print OBJ_X<*>_<*>_<*>"),
+        ("SOME_CONSTANT_2_NAME some-name-2-here", "SOME_CONSTANT_<*>_NAME some-name-<*>-here"),
+    ],
+)
+def test_identifiers_drawn_at_random_are_hidden_and_names_are_not(message: str, expected: str) -> None:
+    """Capitals, small letters and digits that take turns are no words."""
+    assert masked(message) == expected
+
+
+def test_nearly_all_random_identifiers_are_hidden() -> None:
+    """Of 22 characters of base64url, a few hold no digit or a whole word by chance."""
+    rng = random.Random(3)
+    letters = string.ascii_letters + string.digits + "-_"
+    hidden = sum(masked("".join(rng.choices(letters, k=22))) == "<*>" for _ in range(2000))
+    assert hidden > 0.9 * 2000
 
 
 def test_a_list_of_any_length_is_one_pattern() -> None:

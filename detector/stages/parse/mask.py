@@ -49,6 +49,15 @@ _INSIDE = re.compile(
 _NUMBER = re.compile(
     rb"(\*{2,}|0[xX][0A-Fa-f]+|/?-?0+(?:[.:]0+)*|(?=[A-Fa-f]*0)[0A-Fa-f]{6,}|/[^\s()\[\]{},;:\"'<>=]+[\w/])[,;)\].:]*"
 )
+# Identifiers in base64url, and others drawn from letters of both cases and digits.
+SHORTEST_ID: Final = 12  # letters and digits
+LONG_ID: Final = 18  # from here on one digit is enough
+MOST_PART: Final = 2.4  # letters of a part on average: 1.8 in random ones, 5 in CamelCase
+LONGEST_PART: Final = 6  # a longer one is a word
+_RUN = re.compile(rb"[A-Za-z0_-]{%d,}" % SHORTEST_ID)
+_PARTS = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+|0+")
+_BOTH_CASES = re.compile(rb"[a-z]0*[A-Z]")  # with neither - nor _ between
+_WORD_BEFORE = re.compile(rb"[a-z]{3,}[_-]")
 _CHAIN = re.compile(rb"<\*>(?:[-/:.,]<\*>)+")
 _PAIRS = re.compile(rb"(?<=[,;&])(?=[A-Za-z]\w*=)|(?<=[\w\])]=)(?=[^=\s])")
 _DOTS = re.compile(rb"\.{4,}")
@@ -86,7 +95,28 @@ def _mask_core(core: bytes) -> bytes:
         parts = _PAIRS.sub(b" ", core).split()
         if len(parts) > 1:
             return b" ".join(map(mask_token, parts))
+    if len(core) >= SHORTEST_ID and core != core.lower():
+        core = _RUN.sub(_hide_id, core)
     return _CHAIN.sub(WILD, _INSIDE.sub(WILD, core))
+
+
+def _hide_id(found: re.Match[bytes]) -> bytes:
+    """What a run of letters, digits, `-` and `_` is where it was drawn at random; a word before it stays."""
+    word = _WORD_BEFORE.match(found[0])
+    start = word.end() if word else 0
+    return found[0][:start] + WILD if _is_random(found[0][start:]) else found[0]
+
+
+def _is_random(run: bytes) -> bool:
+    """Whether capitals, small letters and digits take turns as in no name: VA_liiDnT0ekGEgSQYnk0w."""
+    parts = _PARTS.findall(run)
+    size = sum(map(len, parts))
+    return (
+        SHORTEST_ID <= size <= MOST_PART * len(parts)
+        and run.count(b"0") >= (1 if size >= LONG_ID else 2)
+        and _BOTH_CASES.search(run) is not None
+        and max(map(len, parts)) <= LONGEST_PART
+    )
 
 
 def _clean(token: bytes) -> bytes:
