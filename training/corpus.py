@@ -78,6 +78,7 @@ class Corpus:
     events: int = 0
     rejects: int = 0
     dropped: int = 0  # lines that name no session
+    unnamed: str = ""  # a sentence where names were looked for and not one was found
     first_us: int | None = None
     last_us: int | None = None
     reasons: list[str] = field(default_factory=list)  # of the first few rejects
@@ -184,6 +185,7 @@ def gather(
         corpus.rejects += len(rejects)
         corpus.reasons = [*corpus.reasons, *(f"{r.origin}:{r.offset}: {r.reason}" for r in rejects)][:5]
     corpus.lines, corpus.sources_seen = intake.lines, len(names)
+    corpus.unnamed = intake.unnamed(whole=True)
     _group(corpus, names, spool, None if session or whole else NEWEST_EVENTS)
     return corpus
 

@@ -188,7 +188,9 @@ def _run(
             sinks.take(step)
             _show(step, latest, json=json, show=show)
         _show_text(latest)
-    if run.dropped:
+    if unnamed := run.unnamed() if show else "":
+        warn(unnamed)
+    elif run.dropped:
         warn(
             f"lines that name no session were left out: {run.dropped} of {run.summary().lines}; "
             "check --source-regex and --source-field"

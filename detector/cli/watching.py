@@ -80,7 +80,7 @@ def run(order: Order, settings: Settings, core: Core) -> int:
             state=str(order.state),
         )
         with _delivering(order, store) as deliverer:
-            reporter = _Reporter(watch, deliverer)
+            reporter = _Reporter(watch, deliverer, ends=order.ends)
             poll_s, ends = settings.input.poll_s, order.ends
             last = follow(watch, stopping, poll_s=poll_s, once=ends, after=reporter.after)
         _say_what_is_left(order, watch, session=core.policy.session)
@@ -141,10 +141,11 @@ def _say_what_is_left(order: Order, watch: Watch, *, session: bool) -> None:
 class _Reporter:
     """Tells the deliverer of news, and people of what went wrong with the input, once each."""
 
-    def __init__(self, watch: Watch, deliverer: Deliverer) -> None:
-        self._watch, self._deliverer = watch, deliverer
+    def __init__(self, watch: Watch, deliverer: Deliverer, *, ends: bool) -> None:
+        self._watch, self._deliverer, self._ends = watch, deliverer, ends
         self._revisions = 0
         self._told: set[tuple[str, str]] = set()
+        self._named = False  # it was said that no line names its source
 
     def after(self, batch: Batch) -> None:
         """A batch has been committed."""
@@ -152,6 +153,9 @@ class _Reporter:
         if revisions != self._revisions or not batch.parts:
             self._revisions = revisions
             self._deliverer.wake()
+        if not self._named and (unnamed := self._watch.unnamed(whole=batch.at_end and self._ends)):
+            self._named = True
+            _log.warning("no line names its source", hint=unnamed)
         for loss in batch.losses:
             _log.warning("lines lost", path=loss.origin, generation=loss.generation, bytes=loss.lost_bytes)
         for trouble in batch.troubles:

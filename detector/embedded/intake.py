@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from detector.embedded.reader import Reader, Timed
+from detector.embedded.reader import Read, Reader, Timed
 from detector.inputs.merge import merge
 from detector.inputs.paths import STDIN
 from detector.pipeline import Batch
 from detector.records import UNKNOWN, Line, Record, Reject
 from detector.stages.parse.parse import Parser
+
+SURE_LINES = 1_000  # without a name, after which it is said that there are none
 
 
 class Intake:
@@ -28,6 +30,8 @@ class Intake:
         self.rejects: list[Reject] = []
         self.lines = 0
         self.continuations = 0
+        self.named = self.nameless = 0  # events
+        self.nameless_text = b""  # of the first
 
     def timed(self, origin: str, batches: Iterable[list[Record]]) -> Iterator[list[Timed]]:
         """Decode an origin's records as they come."""
@@ -36,7 +40,24 @@ class Intake:
             self.rejects += read.rejects
             self.continuations += read.continuations
             self.lines += len(records)
+            self._count_names(read)
             yield read.lines
+
+    def _count_names(self, read: Read) -> None:
+        self.nameless += len(read.nameless)
+        self.named += len(read.lines) - read.continuations - len(read.nameless)
+        if read.nameless and not self.nameless_text:
+            self.nameless_text = read.nameless[0].text
+
+    def unnamed(self, *, whole: bool) -> str:
+        """A sentence where names were looked for and not one was found; of a part, once it is sure."""
+        if self.named or not self.nameless or (not whole and self.nameless < SURE_LINES):
+            return ""
+        text = self.nameless_text.decode("utf-8", "replace")
+        return (
+            f"--source-regex and --source-field find no name in any of {self.nameless} lines, such as "
+            f"{text!r}; check them"
+        )
 
     def merged(self, feeds: Mapping[str, Iterable[list[Record]]], max_lines: int) -> Iterator[Batch]:
         """Batches of all origins' lines in the order of their times."""

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from detector.bundle import InputSettings
+from detector.errors import BadSetup
 from detector.records import Line, Record, Reject
 from detector.stages.decode import memory as decode_memory
 from detector.stages.decode.decode import Decoder
@@ -32,6 +33,7 @@ class Read(msgspec.Struct, frozen=True):
     lines: list[Timed]
     rejects: list[Reject]
     continuations: int
+    nameless: list[Line] = []  # of the lines, those in which the settings find no source though they should
 
 
 class Reader:
@@ -47,9 +49,15 @@ class Reader:
         """Prepare the decoder; `latest_us` bounds the time of an origin's first line, where it has no year.
 
         Raises:
-            BadSetup: a setting cannot be used.
+            BadSetup: a setting cannot be used, or not without another.
         """
+        if settings.event_field is not None and settings.parser != "exact":
+            raise BadSetup(
+                f"--event-field {settings.event_field} needs --parser exact: "
+                "without it events are found by templates"
+            )
         self._rows = settings.sequence_rows
+        self._names_sources = bool(settings.source_fields) or settings.source_regex is not None
         self._decoder = Decoder(decode_settings(settings, bounds), headers, zone_of(settings))
         self._latest_us = latest_us
         self.memories: dict[str, DecodeMemory] = {}
@@ -66,10 +74,18 @@ class Reader:
         if decoded.lines:
             clocks.append(decoded.memory.clock.now_us or 0)
         timed = list(zip(decoded.lines, clocks, strict=True))
-        return Read(timed, decoded.rejects, decoded.counts.continuations)
+        return Read(
+            timed, decoded.rejects, decoded.counts.continuations, self._nameless(origin, decoded.lines)
+        )
 
     def _begin(self, origin: str, records: list[Record]) -> DecodeMemory:
         return DecodeMemory(latest_us=self._latest_us(origin, records[0].offset) if records else None)
+
+    def _nameless(self, origin: str, lines: list[Line]) -> list[Line]:
+        """The lines that count for their file, or for no session, where the settings look for a name."""
+        if not self._names_sources:
+            return []
+        return [line for line in lines if line.source in {"", origin} and not line.continuation]
 
     def forget(self, origin: str) -> None:
         """An origin is over."""

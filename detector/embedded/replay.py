@@ -60,6 +60,10 @@ class Replay:
             return
         yield self._step(Batch([], [], [], clock, close_all=True))
 
+    def unnamed(self) -> str:
+        """A sentence where no line names a source although the settings look for one."""
+        return self._intake.unnamed(whole=True)
+
     def summary(self) -> Summary:
         """The counts so far."""
         return Summary(

@@ -89,6 +89,10 @@ class Watch:
         """The shard's clock: the time of its last lines, 0 before any."""
         return self._intake.clock_us
 
+    def unnamed(self, *, whole: bool) -> str:
+        """A sentence where no line names a source although the settings look for one."""
+        return self._intake.unnamed(whole=whole)
+
     def step(self, *, final: bool = False, wait_s: float = 0.0) -> inputs.Batch:
         """Take what has come, and commit what it calls for."""
         bounds = self._bounds

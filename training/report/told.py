@@ -21,6 +21,7 @@ from detector.stages.judge.budget import (
 from detector.stages.score.score import score_rows
 from detector.stages.surprise import Row
 from detector.words import counted, duration
+from training.corpus import Corpus
 from training.evaluate.metrics import wilson
 from training.made import Made
 from training.model.run import GRADIENT_NORM
@@ -98,7 +99,7 @@ def warnings(made: Made) -> Iterator[str]:
                 "The threshold is extrapolated."
             )
     elif not calibration.days:
-        yield f"The lines have no times: {DAY_EVENTS:,} events count as a day."
+        yield f"{_timeless(corpus)}: {DAY_EVENTS:,} events count as a day."
     elif calibration.days * budget < DAYS_ENOUGH:
         yield (
             f"The data is too little for a budget of {budget:g} a day: it spans "
@@ -111,8 +112,18 @@ def warnings(made: Made) -> Iterator[str]:
         )
     if corpus.rejects:
         yield f"{counted(corpus.rejects, 'record')} could not be read; the first: {corpus.reasons[0]}"
-    if corpus.dropped:
+    if corpus.unnamed:
+        yield corpus.unnamed
+    elif corpus.dropped:
         yield f"Lines that name no session were left out: {corpus.dropped} of {corpus.lines}."
+
+
+def _timeless(corpus: Corpus) -> str:
+    if corpus.first_us is None:
+        return "The lines have no times"
+    if corpus.first_us == corpus.last_us:
+        return f"The lines all have one and the same time, {rfc3339(corpus.first_us)}"
+    return "No source's lines span any time"
 
 
 def _header(made: Made) -> str:

@@ -1,0 +1,73 @@
+"""What a person said about sources and events, and what the input does not bear out, is told."""
+
+from pathlib import Path
+
+import pytest
+
+from detector.cli.__main__ import app
+from detector.cli.run import run
+from tests.small_bundle import small_bundle
+from tests.watching import lines_of
+from training.cli.__main__ import app as training
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log of 200 lines, and bundles for both kinds of sources."""
+    small_bundle(tmp_path / "streams", session=False)
+    small_bundle(tmp_path / "sessions", session=True)
+    path = tmp_path / "app.log"
+    path.write_bytes(b"".join(lines_of(3, 200)))
+    return path
+
+
+def commands(log: Path, bundle: str, *more: str) -> list[list[str]]:
+    """A replay and a watch of the log."""
+    words = [str(log), "--bundle", str(log.parent / bundle), *more]
+    return [["replay", *words], ["watch", *words, "--once", "--state", str(log.parent / f"{bundle}.db")]]
+
+
+@pytest.mark.parametrize("bundle", ["streams", "sessions"])
+def test_names_that_are_found_nowhere_are_told_once_with_an_example(
+    log: Path, bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lines count for their file, or for no session, and nobody would know why."""
+    first = log.read_text().partition("\n")[0]
+    options = ["--source-regex", "nowhere=(.*)"] + (["--source-field", "none"] if bundle == "streams" else [])
+    for command in commands(log, bundle, *options):
+        assert run(app, command) == 0
+        said = capsys.readouterr().err
+        assert said.count("find no name in any of 200 lines, such as ") == 1
+        assert first in said
+
+
+def test_names_that_some_lines_have_are_not_complained_of(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a regular expression names one source of many, that is meant so."""
+    for command in commands(log, "streams", "--source-regex", "web-a"):
+        assert run(app, command) == 0
+        assert "find no name" not in capsys.readouterr().err
+
+
+def test_an_event_field_without_the_exact_parser_is_refused(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would say nothing there."""
+    for command in commands(log, "streams", "--event-field", "id"):
+        assert run(app, command) == 2
+        assert "--event-field id needs --parser exact" in capsys.readouterr().err
+    words = ["fit", str(log), "--out", str(log.parent / "new"), "--event-field", "id"]
+    assert run(training, words) == 2
+    assert "--event-field id needs --parser exact" in capsys.readouterr().err
+
+
+def test_a_fit_on_lines_of_one_time_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They do have times; nothing can be said of days all the same."""
+    lines = (f"2026-01-02T03:04:05Z web step {'abcde'[at % 5]}x is done\n" for at in range(600))
+    (tmp_path / "app.log").write_text("".join(lines))
+    words = [str(tmp_path / "app.log"), "--out", str(tmp_path / "out"), "--hidden", "8", "--epochs", "1"]
+    assert run(training, ["fit", *words]) == 0
+    said = capsys.readouterr().err
+    assert "The lines all have one and the same time, 2026-01-02T03:04:05" in said
+    assert "no times" not in said
