@@ -1,0 +1,36 @@
+"""The directory that training hands to serving: read, verified and bound to the ONNX runtime.
+
+Nothing in a bundle is executed: JSON, and two ONNX graphs whose digests are checked before use.
+"""
+
+from detector.bundle.calibration import (
+    SLOTS,
+    Calibration,
+    Pauses,
+    SessionCalibration,
+    StreamCalibration,
+    Tail,
+)
+from detector.bundle.directory import Bundle, load, write
+from detector.bundle.graphs import EXPECTED, EndingModel, Floats, Ints, StepModel
+from detector.bundle.manifest import SCHEMA_VERSION, InputSettings, Manifest
+
+__all__ = [
+    "EXPECTED",
+    "SCHEMA_VERSION",
+    "SLOTS",
+    "Bundle",
+    "Calibration",
+    "EndingModel",
+    "Floats",
+    "InputSettings",
+    "Ints",
+    "Manifest",
+    "Pauses",
+    "SessionCalibration",
+    "StepModel",
+    "StreamCalibration",
+    "Tail",
+    "load",
+    "write",
+]
