@@ -40,6 +40,19 @@ def _url(text: str) -> str:
     return text
 
 
+def _redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        known = parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or parts.query or not re.fullmatch(r"/?|/\d+", parts.path):
+        raise ValueError("not an address of Redis: write redis://HOST:PORT, or rediss:// for TLS")
+    if parts.password:
+        raise ValueError("a password in an address ends up in logs: put it into password_file")
+    return text
+
+
 def _secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     try:
@@ -54,6 +67,9 @@ def _secret(secret: SecretStr) -> SecretStr:
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Url = Annotated[str, AfterValidator(_url)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+Password = Annotated[SecretStr, Field(min_length=1)]
+Prefix = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)]
 Positive = Annotated[float, Field(gt=0)]

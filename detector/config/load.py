@@ -52,23 +52,32 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _with_secrets(tree: dict[str, Any], file: str) -> tuple[dict[str, Any], list[str]]:
-    """The tree with the secret of every `secret_file` read, and what is wrong with those files."""
+    """The tree with every secret that lies in a file read, and what is wrong with those files."""
     faults = []
-    for index, webhook in enumerate(_webhooks(tree)):
-        loc: Loc = ("receivers", "webhook", index)
-        where = f"{file}: receivers.webhook.{index}.secret_file"
-        if not isinstance(webhook, dict) or not isinstance(webhook.get("secret_file"), str):
+    for loc, table in _with_secret_files(tree):
+        name = str(loc[-1])
+        where = f"{file}: {'.'.join(map(str, loc))}_file"
+        if not isinstance(table, dict) or not isinstance(table.get(f"{name}_file"), str):
             continue
-        if "secret" in webhook:
-            faults.append(f"{where}: there is a secret as well: keep one of the two")
+        if name in table:
+            faults.append(f"{where}: there is a {name} as well: keep one of the two")
             continue
         try:
-            text = Path(webhook["secret_file"]).read_text(encoding="utf-8")
+            text = Path(table[f"{name}_file"]).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             faults.append(f"{where}: cannot be read ({error}): correct the path or its permissions")
             continue
-        tree = put(tree, (*loc, "secret"), text.strip())
+        tree = put(tree, loc, text.strip())
     return tree, faults
+
+
+def _with_secret_files(tree: dict[str, Any]) -> list[tuple[Loc, Any]]:
+    """Where each secret goes that may lie in a file, and its table."""
+    webhooks = enumerate(_webhooks(tree))
+    of_webhooks: list[tuple[Loc, Any]] = [
+        (("receivers", "webhook", index, "secret"), table) for index, table in webhooks
+    ]
+    return [*of_webhooks, (("redis", "password"), tree.get("redis"))]
 
 
 def _webhooks(tree: dict[str, Any]) -> Sequence[Any]:

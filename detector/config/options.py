@@ -11,7 +11,19 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
-from detector.config.kinds import Count, Name, NotNegative, Pattern, Positive, Secret, Url, Zone
+from detector.config.kinds import (
+    Count,
+    Name,
+    NotNegative,
+    Password,
+    Pattern,
+    Positive,
+    Prefix,
+    RedisUrl,
+    Secret,
+    Url,
+    Zone,
+)
 
 CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
 BUNDLE = "the bundle's"
@@ -108,6 +120,45 @@ class StateAt:
     cache_sources: Annotated[Count, _say("Sources whose state stays in memory; others are read again.")] = (
         20_000
     )
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class RedisAt:
+    """The Redis or Valkey, alone or a cluster, in which `tailrace worker` keeps all (docs/redis.md)."""
+
+    url: Annotated[
+        RedisUrl | None,
+        _say(
+            "`redis://USER@HOST:PORT/DATABASE`, or `rediss://` for TLS; any node of a cluster.",
+            "the worker needs it",
+        ),
+    ] = None
+    key_prefix: Annotated[
+        Prefix, _say("Begins the name of every key, so that a Redis can be shared: a-z, 0-9 and dashes.")
+    ] = "tailrace"
+    password: Annotated[
+        Password | None,
+        _say("Password of the user; better in `password_file` or the environment.", "no password"),
+    ] = None
+    password_file: Annotated[
+        Path | None, _say("File that holds the password, in place of `password`.", "none")
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        _say("Certificates that the server's must be signed by.", "those that the system trusts"),
+    ] = None
+    cert_file: Annotated[Path | None, _say("Certificate to show to a server that asks for one.", "none")] = (
+        None
+    )
+    key_file: Annotated[Path | None, _say("Private key of `cert_file`.", "none")] = None
+    timeout_s: Annotated[Positive, _say("Longest wait for a connection, and for an answer.")] = 10.0
+    cache_sources: Annotated[
+        Count, _say("Sources of each partition whose state stays in memory; others are read again.")
+    ] = 20_000
+    kept_revisions: Annotated[
+        Count, _say("Newest revisions of alerts of each partition that stay readable once delivered.")
+    ] = 2_000
+    kept_rejects: Annotated[Count, _say("Newest rejects of each partition that stay readable.")] = 1_000
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
@@ -213,6 +264,7 @@ class Settings:
     input: Input = Input()
     bundle: BundleAt = BundleAt()
     state: StateAt = StateAt()
+    redis: RedisAt = RedisAt()
     batch: Batch = Batch()
     alerts: Alerts = Alerts()
     receivers: Receivers = Receivers()

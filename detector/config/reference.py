@@ -20,6 +20,8 @@ UNITS = {
     "_lines": "lines",
     "_sources": "sources",
     "_pending": "deliveries",
+    "_revisions": "revisions",
+    "_rejects": "rejects",
     "budget": "alerts",
     "_carried": "alerts",
 }

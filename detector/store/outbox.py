@@ -70,6 +70,11 @@ class _Status(msgspec.Struct):
     status: str
 
 
+def status_of(payload: bytes) -> str:
+    """Whether an encoded alert is firing or resolved."""
+    return msgspec.json.decode(payload, type=_Status).status
+
+
 def create_tables(connection: sqlite3.Connection) -> None:
     """Create what is missing."""
     for statement in _TABLES:
@@ -118,7 +123,7 @@ def _append(connection: sqlite3.Connection, revision: Revision) -> None:
         "alert": revision.alert_id,
         "revision": revision.revision,
         "payload": revision.payload,
-        "status": msgspec.json.decode(revision.payload, type=_Status).status,
+        "status": status_of(revision.payload),
     }
     connection.execute(
         """INSERT INTO alert VALUES (:alert, :revision, :seq, :seq, :payload)

@@ -1,0 +1,1 @@
+"""The store of the distributed shell: many shards in a Redis, a Valkey or a cluster of them."""

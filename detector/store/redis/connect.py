@@ -1,0 +1,140 @@
+"""Reaches Redis as the configuration says, and refuses one that would lose states. Talks to Redis.
+
+Secrets go into the connections alone: no error and no representation shows them.
+"""
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from redis.backoff import NoBackoff
+from redis.connection import Connection, ConnectionPool, SSLConnection
+from redis.retry import Retry
+
+from detector.config.options import RedisAt
+from detector.errors import BadSetup
+from detector.store.redis.encoding import Bounds
+from detector.store.redis.nodes import Address, Nodes
+from detector.store.redis.store import RedisStore
+
+# What checks rights inside a script came with Redis 7.0; Valkey began as Redis 7.2.
+OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
+_PORT = 6379
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What was found at the address."""
+
+    name: str  # redis | valkey
+    version: str
+    nodes: int  # primaries of a cluster, else 1
+    is_cluster: bool
+
+
+def nodes_at(settings: RedisAt) -> Nodes:
+    """The server or cluster that the configuration names; connects to nothing yet.
+
+    Raises:
+        BadSetup: no address is configured, or a certificate cannot be used.
+    """
+    if settings.url is None:
+        raise BadSetup("no redis is configured: set url of [redis], such as redis://HOST:6379")
+    parts = urlsplit(settings.url)
+    options = _options(settings)
+    kind = SSLConnection if parts.scheme == "rediss" else Connection
+
+    def pool(address: Address) -> ConnectionPool:
+        return ConnectionPool(connection_class=kind, host=address[0], port=address[1], **options)
+
+    return Nodes((parts.hostname or "", parts.port or _PORT), pool)
+
+
+def store_at(settings: RedisAt) -> RedisStore:
+    """The store in it, with connections of its own; call `check` on one of them first."""
+    bounds = Bounds(settings.kept_revisions, settings.kept_rejects)
+    return RedisStore(nodes_at(settings), settings.key_prefix, bounds, settings.cache_sources)
+
+
+def check(nodes: Nodes) -> Server:
+    """Say what server it is.
+
+    Raises:
+        BadSetup: it is too old, or may throw keys away.
+        Unavailable: it cannot be reached.
+    """
+    primaries = nodes.primaries()
+    servers = [_check_one(nodes, address) for address in primaries]
+    name, version = servers[0]
+    return Server(name, version, len(primaries), nodes.is_cluster())
+
+
+def _check_one(nodes: Nodes, address: Address) -> tuple[str, str]:
+    about = _fields(nodes.ask_at(address, "INFO", "server"))
+    name = "valkey" if "valkey_version" in about else "redis"
+    version = about[f"{name}_version"]
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < OLDEST[name]:
+        oldest = ".".join(map(str, OLDEST[name]))
+        raise BadSetup(
+            f"{name} {version} at {address[0]}:{address[1]} is too old: {oldest} is the first that does"
+        )
+    policy = _fields(nodes.ask_at(address, "INFO", "memory"))["maxmemory_policy"]
+    # The volatile policies only take keys that have a time to live, and none of ours has.
+    if policy.startswith("allkeys"):
+        raise BadSetup(
+            f"{name} at {address[0]}:{address[1]} throws any key away when its memory is full "
+            f"(maxmemory-policy {policy}): run `redis-cli CONFIG SET maxmemory-policy noeviction` there, "
+            "and set it in its configuration"
+        )
+    return name, version
+
+
+def _fields(info: bytes) -> Mapping[str, str]:
+    lines = (line.partition(":") for line in info.decode().splitlines())
+    return {name: value for name, _, value in lines}
+
+
+def _options(settings: RedisAt) -> dict[str, Any]:
+    parts = urlsplit(settings.url or "")
+    options: dict[str, Any] = {
+        "username": unquote(parts.username) if parts.username else None,
+        "password": None if settings.password is None else settings.password.get_secret_value(),
+        "db": int(parts.path.strip("/") or 0),
+        "socket_timeout": settings.timeout_s,
+        "socket_connect_timeout": settings.timeout_s,
+        "socket_keepalive": True,
+        "protocol": 2,
+        # redis-py would send a command again, up to ten times: its own success would come back as a refusal.
+        "retry": Retry(NoBackoff(), 0),
+        "driver_info": None,
+    }
+    if parts.scheme == "rediss":
+        _check_certificates(settings)
+        options |= {
+            "ssl_ca_certs": _text(settings.ca_file),
+            "ssl_certfile": _text(settings.cert_file),
+            "ssl_keyfile": _text(settings.key_file),
+            "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+        }
+    return options
+
+
+def _check_certificates(settings: RedisAt) -> None:
+    """Say at the start what would otherwise look like a server that is not there."""
+    context = ssl.create_default_context()
+    try:
+        name = "ca_file"
+        if settings.ca_file is not None:
+            context.load_verify_locations(settings.ca_file)
+        name = "cert_file"
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except OSError as error:
+        raise BadSetup(f"redis.{name}: not usable ({error}): correct the path or the file") from error
+
+
+def _text(path: object) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,195 @@
+"""Redis servers for the tests, alone or as a cluster of three. Starts redis-server, opens loopback ports.
+
+Everything a server writes lies in one folder, so that one that was killed goes on with its data.
+"""
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from redis.connection import Connection
+from redis.exceptions import RedisError
+
+from tests.servers.kafka import free_ports
+
+START_S = 30.0  # deadline; a tenth of a second is usual
+STOP_S = 30.0
+POLL_S = 0.01
+SLOTS = 16_384
+
+
+class Server:
+    """A server and its folder; `start` and `stop` or `kill` as often as a test needs."""
+
+    def __init__(self, folder: Path, *options: str, cluster: bool = False) -> None:
+        """Choose ports; nothing is started."""
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.port, self.bus_port = free_ports(2)
+        self._options = [
+            *("--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "no"),
+            *("--logfile", str(folder / "redis.log"), "--port", str(self.port)),
+            *(("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)) if cluster else ()),
+            *options,
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """What clients are given."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and come back once it answers."""
+        command = shutil.which("redis-server")
+        if command is None:
+            raise AssertionError("redis-server is not there: run scripts/prepare-tests")
+        self._process = subprocess.Popen([command, *self._options])
+        wait_until(self._answers, f"redis did not come up: {self.folder}/redis.log")
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"redis has ended:\n{(self.folder / 'redis.log').read_text()[-4000:]}")
+        try:
+            return bool(self("PING") == b"PONG")
+        except (RedisError, OSError) as error:
+            # One that asks for a password or a certificate is there too.
+            return "NOAUTH" in str(error) or "Authentication" in str(error)
+
+    def __call__(self, *command: str | bytes | int) -> Any:
+        """Send one command, as somebody beside the store."""
+        connection = Connection(host="127.0.0.1", port=self.port, protocol=2)  # type: ignore[no-untyped-call]
+        try:
+            connection.send_command(*command)  # type: ignore[no-untyped-call]
+            return connection.read_response()
+        finally:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        """Let it end in order."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_S)
+            finally:
+                self.kill()
+
+    def kill(self) -> None:
+        """End it as a power cut would (kill -9)."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop, and start on the same data and ports."""
+        self.stop()
+        self.start()
+
+    def snapshot(self) -> bytes:
+        """Everything that it holds now, as `restore` takes it."""
+        self("SAVE")
+        return (self.folder / "dump.rdb").read_bytes()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Come back with the data of an older day."""
+        self.kill()
+        (self.folder / "dump.rdb").write_bytes(snapshot)
+        self.start()
+
+
+def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
+    """Ask again and again until something holds."""
+    deadline, pause = time.monotonic() + START_S, threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        pause.wait(POLL_S)
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[Server]:
+    """One server."""
+    server = Server(folder, *options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[list[Server]]:
+    """Three primaries that share the slots."""
+    servers = [Server(folder / name, cluster=True) for name in "abc"]
+    with ExitStack() as stack:
+        for number, server in enumerate(servers):
+            stack.callback(server.kill)
+            server.start()
+            first, last = number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1
+            server("CLUSTER", "ADDSLOTSRANGE", first, last)
+            server("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for server in servers[1:]:
+            server("CLUSTER", "MEET", "127.0.0.1", servers[0].port, servers[0].bus_port)
+        wait_until(lambda: all(_is_whole(server) for server in servers), "the cluster did not form")
+        yield servers
+
+
+def _is_whole(server: Server) -> bool:
+    info = server("CLUSTER", "INFO")
+    return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+
+
+class Proxy:
+    """Stands between client and server, and can swallow replies: what was asked is done, unheard."""
+
+    def __init__(self, target: int) -> None:
+        """Listen on a free port."""
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._cutting = threading.Event()
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def cut_replies(self) -> None:
+        """From now on close a connection in place of its next reply."""
+        self._cutting.set()
+
+    def close(self) -> None:
+        """Stop listening."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(STOP_S)
+
+    def _accept(self) -> None:
+        lanes = []
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                lanes.append(threading.Thread(target=self._carry, args=(client, server, False)))
+                lanes.append(threading.Thread(target=self._carry, args=(server, client, True)))
+                lanes[-2].start()
+                lanes[-1].start()
+        for lane in lanes:
+            lane.join(STOP_S)
+
+    def _carry(self, source: socket.socket, sink: socket.socket, is_reply: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if is_reply and self._cutting.is_set():
+                    break
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            if is_reply:
+                end.close()
