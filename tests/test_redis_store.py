@@ -66,9 +66,23 @@ def full(based_on: int) -> Commit:
     )
 
 
-def contents(server: Server) -> dict[bytes, bytes]:
-    """Every key, as Redis would save it."""
-    return {name: server("DUMP", name) for name in sorted(server("KEYS", "*"))}
+def contents(server: Server) -> dict[bytes, Any]:
+    """Every key with what it holds."""
+    return {name: _value(server, name) for name in server("KEYS", "*")}
+
+
+def _value(server: Server, name: bytes) -> Any:
+    match server("TYPE", name):
+        case b"hash":
+            flat = server("HGETALL", name)
+            return dict(zip(flat[::2], flat[1::2], strict=True))
+        case b"zset":
+            return server("ZRANGE", name, 0, -1, "WITHSCORES")
+        case b"list":
+            return server("LRANGE", name, 0, -1)
+        case b"set":
+            return set(server("SMEMBERS", name))
+    return server("GET", name)
 
 
 NAMES = [(part, "") for part in SHARD_PARTS] + [(part, "ops") for part in RECEIVER_PARTS]

@@ -13,11 +13,11 @@ local MAX_CHUNK = 1000  -- `unpack` fails at about 4,000 values
 
 -- Every command that the scripts give to a key of each kind: a user who lacks one is refused before the first.
 local COMMANDS = {
-    hash = {{'HSET', 'f', 'v'}, {'HDEL', 'f'}, {'HGET', 'f'}, {'HMGET', 'f'}, {'HGETALL'}, {'HKEYS'}, {'HLEN'}},
-    zset = {{'ZADD', '0', 'm'}, {'ZREM', 'm'}, {'ZCARD'}, {'ZSCORE', 'm'}, {'ZRANGE', '0', '0'},
+    hash = {{'TYPE'}, {'HSET', 'f', 'v'}, {'HDEL', 'f'}, {'HGET', 'f'}, {'HMGET', 'f'}, {'HGETALL'}, {'HKEYS'}, {'HLEN'}},
+    zset = {{'TYPE'}, {'ZADD', '0', 'm'}, {'ZREM', 'm'}, {'ZCARD'}, {'ZSCORE', 'm'}, {'ZRANGE', '0', '0'},
             {'ZRANGEBYSCORE', '0', '0'}},
-    list = {{'RPUSH', 'v'}, {'LTRIM', '0', '0'}},
-    set = {{'SADD', 'm'}, {'SREM', 'm'}, {'SMEMBERS'}},
+    list = {{'TYPE'}, {'RPUSH', 'v'}, {'LTRIM', '0', '0'}},
+    set = {{'TYPE'}, {'SADD', 'm'}, {'SREM', 'm'}, {'SMEMBERS'}},
 }
 
 local function kind_of(index)
@@ -30,14 +30,15 @@ local function fault_of_keys(names)
         return 'the script was given ' .. #KEYS .. ' keys for ' .. #names .. ' receivers'
     end
     for index, key in ipairs(KEYS) do
-        local wanted, found = kind_of(index), redis.call('TYPE', key).ok
-        if found ~= 'none' and found ~= wanted then
-            return key .. ' is a ' .. found .. ' where a ' .. wanted .. ' belongs'
-        end
+        local wanted = kind_of(index)
         for _, command in ipairs(COMMANDS[wanted]) do
             if not redis.acl_check_cmd(command[1], key, unpack(command, 2)) then
-                return 'the user may not ' .. command[1] .. ' ' .. key
+                return 'the user may not ' .. command[1] .. ' ' .. key .. ' (docs/redis.md has the ACL rule)'
             end
+        end
+        local found = redis.call('TYPE', key).ok
+        if found ~= 'none' and found ~= wanted then
+            return key .. ' is a ' .. found .. ' where a ' .. wanted .. ' belongs'
         end
     end
 end

@@ -1,0 +1,221 @@
+"""Reaching Redis: what is refused at the start, what an ACL user needs, TLS, and secrets that stay secret."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from detector.config import load
+from detector.config.options import RedisAt
+from detector.config.reference import effective
+from detector.errors import BadSetup, TailraceError, Unavailable
+from detector.store.contract import Commit
+from detector.store.outbox import Enrolment
+from detector.store.redis.connect import check, nodes_at, store_at
+from detector.store.redis.deliveries import open_deliveries
+from detector.store.redis.written import read_alerts, remove, written
+from tests.delivery import revision
+from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.redis import Server, serving
+
+DOCS = Path(__file__).parent.parent / "docs" / "redis.md"
+PASSWORD = "correct-horse"  # noqa: S105  (of a server that this test starts)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server as it comes."""
+    with serving(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+def use(settings: RedisAt) -> None:
+    """Everything that the product does with Redis."""
+    commit = Commit("logs/0", 0, "b1", b"", b"", {"web": b"1"}, {"web": 1}, [revision("a", 1)], [])
+    with closing(nodes_at(settings)) as nodes, closing(store_at(settings)) as store:
+        check(nodes)
+        store.enrol("logs/0", [Enrolment("ops", "there")])
+        assert store.fence("logs/0") is None
+        store.commit(commit)
+        assert store.due("logs/0", 9, -1) == ["web"]
+        assert store.all_states("logs/0") == {"web": b"1"}
+        with open_deliveries(settings, lambda: ["logs/0"]) as queue:
+            queue.supersede("ops")
+            (delivery,) = queue.due("ops", now_s=0.0, limit=8)
+            queue.retry("ops", delivery.seq, due_s=1.0, error="down")
+            queue.dead("ops", delivery.seq, "down")
+            assert queue.resend("ops") == 1
+            assert queue.counts() == {("ops", "pending"): 1}
+        assert read_alerts(nodes, settings.key_prefix) == [revision("a", 1).payload]
+        for one in list(written(nodes, settings.key_prefix)):
+            remove(nodes, one)
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
+def test_a_server_that_may_evict_states_is_refused(server: Server, policy: str) -> None:
+    """The error has the command that mends it."""
+    server("CONFIG", "SET", "maxmemory-policy", policy)
+    with closing(nodes_at(RedisAt(url=server.url))) as nodes:
+        with pytest.raises(BadSetup, match=f"{policy}.*`redis-cli CONFIG SET maxmemory-policy noeviction`"):
+            check(nodes)
+        server("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        assert check(nodes).name == "redis"
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "volatile-lru", "volatile-ttl"])
+def test_a_policy_that_spares_our_keys_is_fine(server: Server, policy: str) -> None:
+    """None of ours has a time to live, and only such keys are taken."""
+    server("CONFIG", "SET", "maxmemory-policy", policy)
+    with closing(nodes_at(RedisAt(url=server.url))) as nodes:
+        found = check(nodes)
+    assert (found.nodes, found.is_cluster) == (1, False)
+    assert int(found.version.split(".")[0]) >= 7
+
+
+def acl_rule() -> list[str]:
+    """The rule as the documentation has it."""
+    (line,) = [line for line in DOCS.read_text().splitlines() if line.startswith("user tailrace ")]
+    return line.split()[2:]
+
+
+@pytest.fixture
+def guarded(server: Server) -> Iterator[RedisAt]:
+    """A user with the rights of the documentation."""
+    rule = [PASSWORD.join((">", "")) if word.startswith(">") else word for word in acl_rule()]
+    server("ACL", "SETUSER", "tailrace", "reset", *rule)
+    url = server.url.replace("://", "://tailrace@")
+    yield RedisAt(url=url, password=SecretStr(PASSWORD))
+    server("ACL", "DELUSER", "tailrace")
+
+
+def test_the_documented_rule_is_enough(guarded: RedisAt) -> None:
+    """A user that has no more rights can do all that the product does."""
+    use(guarded)
+
+
+def test_another_prefix_is_out_of_a_users_reach(guarded: RedisAt) -> None:
+    """What a shared server's rule keeps apart stays apart."""
+    other = RedisAt(url=guarded.url, password=guarded.password, key_prefix="other")
+    with closing(store_at(other)) as store, pytest.raises(BadSetup, match=r"docs/redis\.md has the ACL rule"):
+        store.fence("logs/0")
+
+
+@pytest.mark.parametrize(
+    "command", ["zadd", "hset", "hdel", "rpush", "ltrim", "zrem", "sadd", "hlen", "type"]
+)
+def test_a_right_that_is_missing_is_found_before_anything_is_written(
+    server: Server, guarded: RedisAt, command: str
+) -> None:
+    """A script that is stopped half-way would leave half a commit."""
+    server("FLUSHALL")
+    with closing(store_at(guarded)) as store:
+        store.enrol("logs/0", [Enrolment("ops", "there")])
+        assert store.fence("logs/0") is None
+        server("ACL", "SETUSER", "tailrace", f"-{command}")
+        commit = Commit("logs/0", 0, "b1", b"", b"", {"web": b"1"}, {"web": 1}, [], [])
+        with pytest.raises(BadSetup, match=rf"the user may not {command.upper()} .*docs/redis\.md"):
+            store.commit(commit)
+    assert server("KEYS", "*") == [b"{tailrace:logs/0}:receivers"]
+
+
+def test_a_wrong_password_is_said_and_not_shown(server: Server, guarded: RedisAt) -> None:
+    """Neither the password nor the address's user is worth a guess from a log."""
+    assert server("PING") == b"PONG"
+    wrong = RedisAt(url=guarded.url, password=SecretStr("wrong-horse"))
+    with closing(nodes_at(wrong)) as nodes:
+        with pytest.raises(BadSetup, match="refuses the user or the password") as refused:
+            check(nodes)
+        shown = f"{nodes!r}{nodes._pools!r}{wrong!r}"
+    assert "wrong-horse" not in shown + "".join(traceback.format_exception(refused.value))
+
+
+def test_the_password_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
+    """And `check-config` masks it; one in the address is refused without being shown."""
+    secret = tmp_path / "password"
+    secret.write_text(f"{PASSWORD}\n")
+    config = tmp_path / "tailrace.toml"
+    config.write_text(f'[redis]\nurl = "rediss://tailrace@db:6380/2"\npassword_file = "{secret}"\n')
+    settings = load(config, {})
+    assert settings.redis.password is not None
+    assert settings.redis.password.get_secret_value() == PASSWORD
+    assert PASSWORD not in effective(settings)
+    variable = {"TAILRACE_REDIS__URL": "redis://db", "TAILRACE_REDIS__PASSWORD": PASSWORD}
+    config.write_text("")
+    assert load(config, variable).redis.password == SecretStr(PASSWORD)
+    with pytest.raises(BadSetup, match="put it into password_file") as refused:
+        load(config, {"TAILRACE_REDIS__URL": f"redis://tailrace:{PASSWORD}@db"})
+    assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://db", "redis://", "db:6379", "redis://db:x", "redis://db/a", "redis://db?x=1"]
+)
+def test_an_address_of_something_else_is_refused(tmp_path: Path, url: str) -> None:
+    """Before anything connects."""
+    config = tmp_path / "tailrace.toml"
+    config.write_text(f'[redis]\nurl = "{url}"\n')
+    with pytest.raises(BadSetup, match=r"redis\.url: not an address of Redis: write redis://HOST:PORT"):
+        load(config, {})
+
+
+def test_no_server_is_unavailable() -> None:
+    """And no address is a fault of the configuration."""
+    with pytest.raises(BadSetup, match=r"set url of \[redis\]"):
+        nodes_at(RedisAt())
+    with closing(nodes_at(RedisAt(url="redis://127.0.0.1:1"))) as nodes:
+        with pytest.raises(Unavailable, match=r"redis at 127\.0\.0\.1:1 cannot be reached") as away:
+            check(nodes)
+        assert away.value.exit_code == 4
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """One authority for all."""
+    return make_certificates(tmp_path_factory.mktemp("tls") / "made")
+
+
+@pytest.fixture(scope="module")
+def behind_tls(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAt]:
+    """A server that speaks TLS beside its plain port, and wants a certificate."""
+    folder = tmp_path_factory.mktemp("redis")
+    options = [
+        *("--tls-cert-file", str(certificates.certificate), "--tls-key-file", str(certificates.key)),
+        *("--tls-ca-cert-file", str(certificates.ca), "--tls-auth-clients", "yes"),
+    ]
+    server = Server(folder)
+    with serving(folder, *options, "--tls-port", str(server.bus_port)):
+        yield RedisAt(
+            url=f"rediss://127.0.0.1:{server.bus_port}",
+            ca_file=certificates.ca,
+            cert_file=certificates.certificate,
+            key_file=certificates.key,
+            timeout_s=5,
+        )
+
+
+def test_everything_works_over_tls(behind_tls: RedisAt) -> None:
+    """With the authority that is configured, and a certificate of our own."""
+    use(behind_tls)
+
+
+def test_a_server_that_nobody_vouches_for_is_refused(behind_tls: RedisAt) -> None:
+    """Without the authority there is no connection, and nothing was said through it."""
+    unknown = RedisAt(url=behind_tls.url)
+    with closing(nodes_at(unknown)) as nodes, pytest.raises(Unavailable, match="certificate verify failed"):
+        check(nodes)
+
+
+def test_a_certificate_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) -> None:
+    """It would otherwise look like a server that is away."""
+    for settings in (
+        RedisAt(url="rediss://db", ca_file=tmp_path / "none.pem"),
+        RedisAt(url="rediss://db", cert_file=tmp_path / "none.pem"),
+    ):
+        with pytest.raises(
+            TailraceError, match=r"redis\.c\w+_file: not usable .*: correct the path"
+        ) as refused:
+            nodes_at(settings)
+        assert refused.value.exit_code == 2
