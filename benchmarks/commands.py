@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from detector.embedded.core import Core, Rules, build
+from detector.shard.core import Core, Rules, build
 
 
 def train(*arguments: str | Path) -> None:

@@ -13,11 +13,11 @@ from time import perf_counter
 from typing import Any
 
 from detector import pipeline
-from detector.embedded.core import Rules, build
-from detector.embedded.reader import Reader
-from detector.embedded.stored import StoredStates
 from detector.embedded.watch import Bounds, Watch
 from detector.inputs.follow import Follower
+from detector.shard.core import Rules, build
+from detector.shard.reader import Reader
+from detector.shard.stored import StoredStates
 from detector.stages.parse.parse import Parser
 from detector.store.sqlite import Store
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from detector.bundle import InputSettings
-from detector.embedded.reader import Bounds
 from detector.errors import BadSetup
 from detector.records import FIRST_TEMPLATE
+from detector.shard.reader import Bounds
 from tests.session_log import SOURCE, write_log
 from training import corpus as corpora
 from training.corpus import Corpus, gather, learn

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from detector.bundle import InputSettings
-from detector.embedded.dating import Dating
-from detector.embedded.intake import Intake
-from detector.embedded.reader import Bounds, Reader
 from detector.inputs.follow import Follower
 from detector.inputs.read import read_feed
+from detector.shard.dating import Dating
+from detector.shard.intake import Intake
+from detector.shard.reader import Bounds, Reader
 from detector.stages.header.header import Column, Header, Headers
 from detector.stages.parse.parse import Parser
 from detector.stages.parse.vocabulary import of_texts

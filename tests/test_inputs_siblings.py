@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from detector.bundle import InputSettings
-from detector.embedded.reader import Bounds
 from detector.inputs.read import read_feed
 from detector.inputs.siblings import Feed, feeds_of
+from detector.shard.reader import Bounds
 from tests.small_bundle import small_bundle
 from tests.test_corpus import corpus_of
 from tests.test_watch import to_end

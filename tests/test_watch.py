@@ -120,9 +120,9 @@ def test_a_full_disk_loses_nothing(bundle: Path, tmp_path: Path) -> None:
     core = core_of(bundle, log)
     with opened(core, state, [log], Bounds(max_lines=100)) as watch:
         watch.step()
-        assert isinstance(watch._store, Store)
-        (pages,) = watch._store._connection.execute("PRAGMA page_count").fetchone()
-        watch._store._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+        assert isinstance(watch.work._store, Store)
+        (pages,) = watch.work._store._connection.execute("PRAGMA page_count").fetchone()
+        watch.work._store._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
         with pytest.raises(Unavailable, match=r"state\.db cannot be written: .*full; see to its disk"):
             to_end(watch)
     with opened(core, state, [log]) as watch:
@@ -166,7 +166,7 @@ def test_a_tick_closes_what_is_over_after_its_idle_time(sessions: Path, tmp_path
             seen.append((script.now_s(), watch.counts.ended))
 
         follow(watch, script, poll_s=2.0, once=False, after=note)
-        assert watch.clock_us == round(START_S * 1_000_000)
+        assert watch.work.clock_us == round(START_S * 1_000_000)
     # 30 s of idle time and 5 s of lateness after the line; told of at the look after that.
     assert next(now_s for now_s, ended in seen if ended) == 38.0
     assert outcome_of(state).states == {}
@@ -262,4 +262,4 @@ def test_memories_of_files_that_are_gone_are_forgotten(bundle: Path, tmp_path: P
             log.unlink()
         for _ in range(5):
             watch.step()
-        assert len(core.reader.memories) <= 101
+        assert len(watch.work.reader.memories) <= 101

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from detector.embedded.core import Core, Rules, build
 from detector.embedded.replay import Replay
 from detector.embedded.watch import SHARD, Bounds, Watch, stored_fence
 from detector.inputs.follow import Follower
 from detector.inputs.lines import Lines
 from detector.records import Record, Revision
+from detector.shard.core import Core, Rules, build
 from detector.stages.judge.state import encode
 from detector.store.sqlite import Store
 from tests.small_bundle import TEMPLATES, log_line
@@ -70,7 +70,6 @@ def outcome_of(path: Path) -> Outcome:
 
 def replayed(core: Core, feeds: Mapping[str, Iterable[list[Record]]]) -> Outcome:
     """What `replay --keep-open` finds."""
-    core.reader.memories.clear()
     run = Replay(core, keep_open=True)
     revisions: list[Revision] = [r for step in run.steps(feeds) for r in step.done.revisions]
     last: dict[str, Revision] = {}
@@ -102,7 +101,6 @@ def opened(
     start: Literal["start", "end"] = "start",
 ) -> Iterator[Watch]:
     """A watch that goes on from a state file, as the command makes it."""
-    core.reader.memories.clear()
     with closing(Store(state)) as store:
         fence = stored_fence(store, core)
         before = None if fence is None else msgspec.json.decode(fence.fence)

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.bundle import InputSettings
-from detector.embedded.dating import Dating
-from detector.embedded.intake import Intake
-from detector.embedded.reader import Bounds, Reader
 from detector.errors import BadSetup
 from detector.inputs.archives import CHUNK_BYTES
 from detector.inputs.read import read, read_feed
 from detector.inputs.siblings import Feed
 from detector.pipeline import Batch
 from detector.records import Record
+from detector.shard.dating import Dating
+from detector.shard.intake import Intake
+from detector.shard.reader import Bounds, Reader
 from detector.stages.header.header import Headers
 from detector.stages.parse import vocabulary as vocabularies
 from detector.stages.parse.parse import Parser

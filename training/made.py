@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detector.bundle import InputSettings
-from detector.embedded.reader import Bounds
+from detector.shard.reader import Bounds
 from training.corpus import Corpus
 from training.model.settings import FitSettings
 from training.sessions import Trained

@@ -22,7 +22,7 @@ def verify(
     Raises:
         BadSetup: a file is missing, altered, of another version or cannot be used.
     """
-    from detector.embedded.core import Rules, build  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.shard.core import Rules, build  # noqa: PLC0415  # heavy: --help need not wait
 
     core = build(bundle, {}, Rules(), [])
     manifest = core.bundle.manifest

@@ -22,12 +22,12 @@ def parse(
     Example: tailrace parse app.log --bundle bundle
     """
     from detector.cli.start import core_of, read_settings, warn  # noqa: PLC0415  # heavy: --help need not wait
-    from detector.embedded.intake import Intake  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
     from detector.inputs.read import read_feed  # noqa: PLC0415
+    from detector.shard.intake import Intake  # noqa: PLC0415
 
     core = core_of(read_settings(config), bundle, options, inputs)
-    intake = Intake(core.reader, core.parser)
+    intake = Intake(core.new_reader(), core.parser)
     for feed in core.feeds(find(inputs, warn)):
         records = read_feed(feed, max_line_bytes=core.rules.bounds.max_line_bytes)
         for timed in intake.timed(feed.origin, records):

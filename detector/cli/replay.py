@@ -15,8 +15,8 @@ from detector.words import counted
 
 if TYPE_CHECKING:
     from detector.cli.spool import Spool
-    from detector.embedded.core import Core
     from detector.embedded.replay import Step, Summary
+    from detector.shard.core import Core
 
 
 def replay(

@@ -8,9 +8,9 @@ import structlog
 
 from detector.cli.options import InputOptions
 from detector.config import Settings, load
-from detector.embedded.core import Core, Rules, build
-from detector.embedded.reader import Bounds
 from detector.errors import BadSetup
+from detector.shard.core import Core, Rules, build
+from detector.shard.reader import Bounds
 
 
 def read_settings(config: Path | None) -> Settings:

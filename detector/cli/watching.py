@@ -16,7 +16,6 @@ import structlog
 
 from detector.cli.stopping import Stopping
 from detector.config import Settings
-from detector.embedded.core import Core
 from detector.embedded.watch import SHARD, Bounds, Watch, follow, stored_fence
 from detector.errors import BadSetup, Unreadable
 from detector.inputs.batch import Batch
@@ -24,6 +23,7 @@ from detector.inputs.follow import Follower
 from detector.inputs.paths import STDIN, covers
 from detector.notify.deliver import Deliverer
 from detector.notify.receivers import STDOUT, JsonLinesReceiver, Receiver, target
+from detector.shard.core import Core
 from detector.store.deliveries import open_deliveries
 from detector.store.outbox import Enrolment
 from detector.store.sqlite import Store
@@ -134,7 +134,7 @@ def _say_what_is_left(order: Order, watch: Watch, *, session: bool) -> None:
         _log.warning("deliveries wait", receivers=waiting, hint="the next start sends them")
     left: dict[str, int] = {"undelivered": sum(waiting.values())}
     if session and order.ends:  # reads every state: a service that is told to stop has no time for it
-        left["open_sessions"] = watch.open_sources()
+        left["open_sessions"] = watch.work.open_sources()
     _log.info("stopped", **msgspec.to_builtins(watch.counts), **left)
 
 
@@ -153,7 +153,9 @@ class _Reporter:
         if revisions != self._revisions or not batch.parts:
             self._revisions = revisions
             self._deliverer.wake()
-        if not self._named and (unnamed := self._watch.unnamed(whole=batch.at_end and self._ends)):
+        if not self._named and (
+            unnamed := self._watch.work.intake.unnamed(whole=batch.at_end and self._ends)
+        ):
             self._named = True
             _log.warning("no line names its source", hint=unnamed)
         for loss in batch.losses:

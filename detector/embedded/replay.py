@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from detector.embedded.core import Core
-from detector.embedded.intake import Intake
 from detector.embedded.memory import MemoryStates
 from detector.pipeline import Advance, Batch, advance, sources_of
 from detector.records import Record, Reject
+from detector.shard.core import Core
+from detector.shard.intake import Intake
 from detector.stages.judge.budget import PER_SESSIONS
 
 MAX_LINES = 8192
@@ -43,7 +43,7 @@ class Replay:
         """Start with no state."""
         self._core = core
         self._keep_open = keep_open
-        self._intake = Intake(core.reader, core.parser)
+        self._intake = Intake(core.new_reader(), core.parser)
         self.states = MemoryStates()
         self._events = self._rejects = self._sessions = 0
         self.dropped = 0  # lines that name no session

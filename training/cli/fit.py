@@ -77,8 +77,8 @@ def fit(
     need_training_extra()
     from detector.bundle import InputSettings  # noqa: PLC0415  # heavy, and --help need not wait
     from detector.cli.start import input_overrides, read_settings, warn  # noqa: PLC0415
-    from detector.embedded.reader import Bounds  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
+    from detector.shard.reader import Bounds  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
     from training.made import Order  # noqa: PLC0415
     from training.make import can_resume, make  # noqa: PLC0415

@@ -21,12 +21,12 @@ def parse(
     from detector.bundle import InputSettings  # noqa: PLC0415  # heavy, and --help need not wait
     from detector.cli.parse import parsed_rows, write_rows  # noqa: PLC0415
     from detector.cli.start import input_overrides, read_settings, warn  # noqa: PLC0415
-    from detector.embedded.core import explain_by  # noqa: PLC0415
-    from detector.embedded.dating import Dating  # noqa: PLC0415
-    from detector.embedded.intake import Intake  # noqa: PLC0415
-    from detector.embedded.reader import Bounds, Reader  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
     from detector.inputs.read import read_feed  # noqa: PLC0415
+    from detector.shard.core import explain_by  # noqa: PLC0415
+    from detector.shard.dating import Dating  # noqa: PLC0415
+    from detector.shard.intake import Intake  # noqa: PLC0415
+    from detector.shard.reader import Bounds, Reader  # noqa: PLC0415
     from detector.stages.parse.parse import Parser  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
     from training.corpus import learn  # noqa: PLC0415

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.embedded.core import Core
 from detector.errors import BadSetup
+from detector.shard.core import Core
 from training.evaluate.evaluate import (
     OURS,
     Result,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.embedded.core import Core
 from detector.embedded.replay import Replay
 from detector.errors import BadSetup
 from detector.inputs.read import read_feed
+from detector.shard.core import Core
 from detector.stages.header import header as headers
 from detector.stages.judge.budget import PER_SESSIONS
 from training.corpus import Learnt, gather

@@ -10,12 +10,12 @@ from itertools import chain, pairwise
 import msgspec
 
 from detector.bundle import InputSettings
-from detector.embedded.reader import Bounds, decode_settings, zone_of
 from detector.errors import Unreadable
 from detector.inputs.changed import changed_us
 from detector.inputs.sample import sample
 from detector.inputs.siblings import Feed, feeds_of
 from detector.records import Record
+from detector.shard.reader import Bounds, decode_settings, zone_of
 from detector.stages.decode.decode import Decoder
 from detector.stages.decode.memory import DecodeMemory
 from detector.stages.header.header import Headers

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 
 from detector.bundle import Bundle, InputSettings, load
-from detector.embedded.dating import Dating
-from detector.embedded.reader import Bounds, Reader
 from detector.errors import BadSetup
 from detector.inputs.siblings import Feed
 from detector.records import END, UNKNOWN
+from detector.shard.dating import Dating
+from detector.shard.reader import Bounds, Reader
 from detector.stages.header import header
+from detector.stages.header.header import Headers
 from detector.stages.judge.alerts import Naming
 from detector.stages.judge.budget import event_threshold, score_threshold
 from detector.stages.judge.policy import Explain, Policy
@@ -44,9 +45,13 @@ class Core(msgspec.Struct, frozen=True):
     policy: Policy
     explain: Explain
     parser: Parser
-    reader: Reader
+    headers: Headers
     dating: Dating
     rules: Rules
+
+    def new_reader(self) -> Reader:
+        """A reader that has read nothing; it dates lines by the files that `feeds` has named."""
+        return Reader(self.input, self.headers, self.rules.bounds, self.dating.latest_us)
 
     def feeds(self, paths: Iterable[str]) -> list[Feed]:
         """The logs that files belong to, as the bundle or the command says."""
@@ -80,7 +85,7 @@ def build(
         ),
         explain=explain_by(parser),
         parser=parser,
-        reader=Reader(settings, headers, rules.bounds, dating.latest_us),
+        headers=headers,
         dating=dating,
         rules=rules,
     )

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from detector.embedded.reader import Read, Reader, Timed
 from detector.inputs.merge import merge
 from detector.inputs.paths import STDIN
 from detector.pipeline import Batch
 from detector.records import UNKNOWN, Line, Record, Reject
+from detector.shard.reader import Read, Reader, Timed
 from detector.stages.parse.parse import Parser
 
 SURE_LINES = 1_000  # without a name, after which it is said that there are none

@@ -1,0 +1,1 @@
+"""What is done with one shard, whichever shell reads it: records in, commits out."""

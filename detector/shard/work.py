@@ -1,0 +1,112 @@
+"""One shard at work: batches through the core, each with one commit. Writes the store.
+
+Nothing counts before its commit: after a crash the shell begins where the last commit ended.
+"""
+
+from collections.abc import Set as AbstractSet
+
+import msgspec
+
+from detector.pipeline import Advance, Batch, advance, sources_of
+from detector.records import Reject
+from detector.shard.core import Core
+from detector.shard.intake import Intake
+from detector.shard.reader import decode_memories, encode_memories
+from detector.shard.stored import StoredStates
+from detector.stages.judge.state import decode
+from detector.store.contract import Commit, Fence, Store
+
+MAX_DUE = 1000  # sources that one batch takes up because time has passed
+ALL_DUE = -1
+
+
+class Counts(msgspec.Struct):
+    """What was done since the start."""
+
+    lines: int = 0
+    rejects: int = 0
+    commits: int = 0
+    alerts: int = 0  # opened
+    revisions: int = 0
+    ended: int = 0  # sources
+    late: int = 0  # lines that came after their life had been closed
+    dropped: int = 0  # lines without a source
+
+
+class ShardWork:
+    """The states, the clock and the fence of one shard."""
+
+    def __init__(
+        self, core: Core, store: Store, shard: str, fence: Fence | None, *, cache_sources: int
+    ) -> None:
+        """Go on from a fence."""
+        self._core, self._store, self.shard = core, store, shard
+        self.reader = core.new_reader()
+        if fence is not None and fence.memory:
+            memories = msgspec.msgpack.decode(fence.memory, type=dict[str, bytes])
+            self.reader.memories.update(decode_memories(memories))
+        self.intake = Intake(self.reader, core.parser)
+        self._states = StoredStates(store, shard, core.bundle.id, cache_sources)
+        self._number = 0 if fence is None else fence.number
+        self._fence = b"" if fence is None else fence.fence
+        self._memory = b"" if fence is None else fence.memory
+        self.counts = Counts()
+
+    @property
+    def clock_us(self) -> int:
+        """The shard's clock: the time of its last lines, 0 before any."""
+        return self.intake.clock_us
+
+    def take(self, batch: Batch, fence: bytes) -> None:
+        """Commit what a batch calls for together with the input's position behind it."""
+        self._fence = fence
+        self._memory = msgspec.msgpack.encode(encode_memories(self.reader.memories))
+        self._advance(batch)
+
+    def pass_time(self, clock_us: int, spare: AbstractSet[str] = frozenset()) -> None:
+        """Say what the clock alone calls for, where it calls for something; not of the sources to spare."""
+        while self._due(clock_us, 1, spare):
+            self._advance(Batch([], [], [], clock_us), spare)
+
+    def open_sources(self) -> int:
+        """Count the sources whose life has not ended; reads every stored state."""
+        bundle_id = self._core.bundle.id
+        return sum(not decode(state, bundle_id).ended for state in self._store.each_state(self.shard))
+
+    def _due(self, clock_us: int, limit: int, spare: AbstractSet[str]) -> list[str]:
+        most = limit if limit == ALL_DUE else limit + len(spare)
+        return [name for name in self._states.due(clock_us, most) if name not in spare]
+
+    def _advance(self, batch: Batch, spare: AbstractSet[str] = frozenset()) -> None:
+        """One batch, with what is due by its clock, through the core and into the store."""
+        # What a clock called for that went back within the batch cannot be said later: it is taken up whole.
+        most = ALL_DUE if batch.falls else MAX_DUE
+        names = sorted(sources_of(batch.lines).union(self._due(batch.latest_us, most, spare)))
+        core, loaded = self._core, self._states.load(names)
+        done = advance(loaded, batch, core.bundle, core.policy, core.explain)
+        rejects = self.intake.take_rejects()
+        commit = Commit(
+            shard=self.shard,
+            based_on=self._number,
+            bundle=core.bundle.id,
+            fence=self._fence,
+            memory=self._memory,
+            states=self._states.keep(done.states),
+            due_us=done.due_us,
+            revisions=done.revisions,
+            rejects=rejects,
+        )
+        self._store.commit(commit)
+        self._number += 1
+        self._count(done, rejects)
+
+    def _count(self, done: Advance, rejects: list[Reject]) -> None:
+        counts = self.counts
+        counts.lines = self.intake.lines
+        counts.rejects += len(rejects)
+        counts.commits += 1
+        counts.alerts += sum(revision.revision == 1 for revision in done.revisions)
+        counts.revisions += len(done.revisions)
+        counts.ended += len(done.closed)
+        counts.late += done.late
+        counts.dropped += done.dropped
