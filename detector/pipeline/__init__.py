@@ -4,7 +4,7 @@ No clock, no socket, no file, no environment; the same lines give the same outco
 are cut into batches. Time enters as the lines' own and as the shard's clock beside each line.
 """
 
-from detector.pipeline.advance import advance
+from detector.pipeline.advance import advance, forget
 from detector.pipeline.batch import Advance, Batch, sources_of
 
-__all__ = ["Advance", "Batch", "advance", "sources_of"]
+__all__ = ["Advance", "Batch", "advance", "forget", "sources_of"]

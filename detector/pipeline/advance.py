@@ -29,6 +29,14 @@ def advance(
     return whole
 
 
+def forget(states: dict[str, SourceState], clock_us: int | None) -> Advance:
+    """Let sources go unjudged, because what they did since is lost; their alerts are resolved."""
+    outcome = Outcome([], [], [])
+    for state in states.values():
+        closing.resolve_all(state, clock_us, outcome)
+    return Advance(dict.fromkeys(states), {}, outcome.revisions, [], [], 0, 0)
+
+
 def _needed(
     states: dict[str, SourceState], due: dict[str, int | None], part: Batch
 ) -> dict[str, SourceState]:

@@ -80,10 +80,15 @@ class Intake:
         ordered = timed[0] if len(timed) == 1 else merge(timed, _time_of)
         return self.batch([line for lines in ordered for line in lines], behind=behind)
 
-    def batch(self, timed: list[Timed], *, behind: bool = False) -> Batch:
-        """A batch for the core, with the clock of its own origin before each line."""
+    def of_feed(self, feed: str, records: list[Record]) -> Batch:
+        """The next records of a feed that has one clock for all its origins, as a partition has."""
+        [timed] = self.timed(feed, [records])
+        return self.batch(timed, feed=feed)
+
+    def batch(self, timed: list[Timed], *, feed: str = "", behind: bool = False) -> Batch:
+        """A batch for the core, with the clock of the feed, or of its own origin, before each line."""
         lines = [line for line, _ in timed]
-        clocks, falls = self._follow(timed, behind=behind)
+        clocks, falls = self._follow(timed, feed, behind=behind)
         self.clock_us = self._shard_clock(behind=False)
         clock_us = self._shard_clock(behind=behind) or None
         return Batch(lines, self._tokens(lines), clocks, clock_us, falls=falls)
@@ -98,8 +103,10 @@ class Intake:
         match = self._parser.match
         return [UNKNOWN if line.continuation else match(line.message) for line in lines]
 
-    def _follow(self, timed: list[Timed], *, behind: bool) -> tuple[list[int], list[tuple[int, int]]]:
-        """Move the origins' clocks line by line: that of a line's origin before each, and where one falls.
+    def _follow(
+        self, timed: list[Timed], feed: str, *, behind: bool
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Move the feeds' clocks line by line: that of a line's feed before each, and where one falls.
 
         Not the shard's: where one file is read ahead of another, the other's lines are no later for that.
         """
@@ -107,11 +114,12 @@ class Intake:
         falls: list[tuple[int, int]] = []
         clocks = self._clocks
         for index, (line, after) in enumerate(timed):
-            at = clocks.get(line.origin, 0)
+            name = feed or line.origin
+            at = clocks.get(name, 0)
             if after < at:
                 falls.append((index, self._shard_clock(behind=behind)))
             before.append(at)
-            clocks[line.origin] = after
+            clocks[name] = after
         return before, falls
 
     def keep_only(self, files: set[str]) -> None:

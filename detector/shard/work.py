@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from detector.pipeline import Advance, Batch, advance, sources_of
+from detector.pipeline import Advance, Batch, advance, forget, sources_of
 from detector.records import Reject
 from detector.shard.core import Core
 from detector.shard.intake import Intake
@@ -68,6 +68,14 @@ class ShardWork:
         while self._due(clock_us, 1, spare):
             self._advance(Batch([], [], [], clock_us), spare)
 
+    def start_cold(self) -> None:
+        """Forget every source and clock of the shard: lines between then and now are lost."""
+        names, clock_us = list(self._store.all_states(self.shard)), self.clock_us or None
+        for start in range(0, len(names), MAX_DUE):
+            self._commit(forget(self._states.load(names[start : start + MAX_DUE]), clock_us))
+        self.reader.memories.clear()
+        self.intake = Intake(self.reader, self._core.parser)
+
     def open_sources(self) -> int:
         """Count the sources whose life has not ended; reads every stored state."""
         bundle_id = self._core.bundle.id
@@ -84,11 +92,14 @@ class ShardWork:
         names = sorted(sources_of(batch.lines).union(self._due(batch.latest_us, most, spare)))
         core, loaded = self._core, self._states.load(names)
         done = advance(loaded, batch, core.bundle, core.policy, core.explain)
+        self._commit(done)
+
+    def _commit(self, done: Advance) -> None:
         rejects = self.intake.take_rejects()
         commit = Commit(
             shard=self.shard,
             based_on=self._number,
-            bundle=core.bundle.id,
+            bundle=self._core.bundle.id,
             fence=self._fence,
             memory=self._memory,
             states=self._states.keep(done.states),
