@@ -37,3 +37,7 @@ class Fenced(TailraceError):
     """Somebody else owns or has moved the state: exit 5."""
 
     exit_code = 5
+
+
+class Stuck(TailraceError):
+    """The input does not go on, or has lost its place: end, and start again from the fence."""

@@ -93,6 +93,18 @@ def log_of(address: str, topic: str, partition: int = 0) -> range:
     return asyncio.run(asyncio.wait_for(asked(), READ_S))
 
 
+def committed(address: str, group: str, topic: str, partition: int = 0) -> int | None:
+    """The offset that a group has been told, for lag monitors."""
+
+    async def asked() -> int | None:
+        async with admin_of(address) as admin:
+            found = await admin.list_consumer_group_offsets(group)
+        at = found.get(TopicPartition(topic, partition))
+        return None if at is None else int(at.offset)
+
+    return asyncio.run(asked())
+
+
 @asynccontextmanager
 async def admin_of(address: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client for what is done to topics."""

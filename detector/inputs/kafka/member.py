@@ -1,0 +1,174 @@
+"""Between Faust and the shell: begins shards, hands batches over, ends the process when something is wrong.
+
+Runs in the main loop; the shell's calls run in a thread of their own.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from datetime import datetime
+
+import structlog
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from detector.errors import Stuck, TailraceError, Unavailable
+from detector.inputs.kafka.beginning import beginning
+from detector.inputs.kafka.feed import Begin, Feed, PartitionBatch, Shard, Work
+from detector.inputs.kafka.fetching import FetchThread
+from detector.inputs.kafka.hand import Hand
+from detector.inputs.kafka.lanes import Lane, Lanes
+
+log = structlog.get_logger("kafka")
+
+
+class Member:
+    """One member of the group at work."""
+
+    def __init__(self, feed: Feed, work: Work) -> None:
+        """Start with no shards; to be made inside the loop."""
+        self._loop = loop = asyncio.get_running_loop()
+        self.feed, self.lanes = feed, Lanes()
+        self.hand = Hand(loop)
+        self.started: asyncio.Future[FetchThread] = loop.create_future()
+        self.failed: asyncio.Future[None] = loop.create_future()
+        self._work = work
+
+    def say_started(self, thread: FetchThread) -> None:
+        """Note that the client is there; called in its thread."""
+        self._loop.call_soon_threadsafe(self.started.set_result, thread)
+
+    def fail(self, error: BaseException) -> None:
+        """End the process with this error: start-up goes on from the fences."""
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    def lose_place(self, what: str) -> None:
+        """End because records were left out on their way, or came twice."""
+        self.fail(Stuck(f"{what}: ending, so that a new start goes on from the fence"))
+
+    async def begin(self, assigned: Iterable[tuple[str, int]], thread: FetchThread) -> None:
+        """Take the shards of an assignment, each from its fence on; comes back when they are being read."""
+        rebalances = self.lanes.rebalances
+        try:
+            async with asyncio.timeout(self.feed.begin_timeout_s):
+                await self._begin(rebalances, [Shard(*one) for one in assigned], thread)
+        except TimeoutError:
+            seconds = self.feed.begin_timeout_s
+            self.fail(Unavailable(f"the fences could not be read within {seconds:.0f} s: ending"))
+        except KafkaError as error:
+            self.fail(Unavailable(f"Kafka cannot say where the logs begin and end ({error!r}): ending"))
+        except Exception as error:  # noqa: BLE001  (ends the process)
+            self.fail(error)
+
+    async def _begin(self, rebalances: int, shards: list[Shard], thread: FetchThread) -> None:
+        work, lanes = self._work, self.lanes
+        await self.drop()
+        logs = await thread.ask(thread.logs(shards))
+        fences = {shard: await self.hand.do(work.fence, shard) for shard in shards}
+        since = await self._since([shard for shard in shards if fences[shard] is None], logs, thread)
+        stopped: dict[Shard, str] = {}
+        for shard in shards:
+            found = beginning(shard, fences[shard], logs[shard], since.get(shard, 0))
+            if isinstance(found, str):
+                stopped[shard] = found
+                log.error("shard stopped", shard=str(shard), reason=found)
+                await self.hand.do(work.stopped, shard, found)
+            else:
+                await self._take(shard, found, logs[shard])
+        positions = {shard: lane.position for shard, lane in lanes.lanes.items()}
+        positions |= {shard: logs[shard].stop for shard in stopped}
+        await thread.ask(thread.go_to(positions, stopped))
+        lanes.stopped = stopped
+        lanes.begun = rebalances
+
+    async def _since(
+        self, shards: list[Shard], logs: dict[Shard, range], thread: FetchThread
+    ) -> dict[Shard, int]:
+        """The first offset that is wanted of each shard that nobody has begun."""
+        match self.feed.start:
+            case "earliest":
+                return {shard: logs[shard].start for shard in shards}
+            case datetime() as start if shards:
+                found = await thread.ask(thread.first_since(shards, round(start.timestamp() * 1000)))
+                return {shard: logs[shard].stop if at is None else at for shard, at in found.items()}
+            case _:
+                return {shard: logs[shard].stop for shard in shards}
+
+    async def _take(self, shard: Shard, begin: Begin, offsets: range) -> None:
+        if begin.lost:
+            log.error(
+                "records lost: retention removed them before they were read",
+                shard=str(shard), fence=begin.fence, next=begin.after + 1, lost=begin.lost,
+            )  # fmt: skip
+        await self.hand.do(self._work.begin, shard, begin)
+        self.lanes.lanes[shard] = Lane(
+            after=begin.after,
+            handed=begin.after,
+            position=begin.after + 1,
+            end=offsets.stop,
+            answered_s=time.monotonic(),
+        )
+
+    async def drop(self) -> None:
+        """Let go of all shards, once the batch in hand is done."""
+        shards = frozenset(self.lanes.lanes)
+        self.lanes.lanes, self.lanes.stopped = {}, {}
+        if shards:
+            await self.hand.do(self._work.dropped, shards)
+
+    async def take(self, rebalances: int, batch: PartitionBatch) -> None:
+        """Process a batch, unless it was fetched for an assignment that is over."""
+        lanes = self.lanes
+        if rebalances != lanes.rebalances or self.failed.done():
+            return
+        hole = lanes.hole(batch)
+        if hole:
+            self.lose_place(hole)
+            return
+        lane = lanes.lanes[batch.shard]
+        try:
+            await self.hand.do(self._work.process, batch)
+        except Exception as error:  # noqa: BLE001  (ends the process)
+            self.fail(error)
+            return
+        lanes.done(lane, batch)
+
+    async def tick(self) -> None:
+        """Tell the shell of the shards that are at the end of their log."""
+        for shard, quiet_s in self.lanes.quiet().items():
+            if not self.lanes.is_open or self.failed.done():
+                return
+            try:
+                await self.hand.do(self._work.tick, shard, quiet_s)
+            except Exception as error:  # noqa: BLE001  (ends the process)
+                self.fail(error)
+
+    async def release(self) -> None:
+        """Let go of all shards: a rebalance takes them all, and may give none back."""
+        await self.finish()
+        if self.hand.busy_since_s is None:
+            await self.drop()
+
+    async def finish(self) -> None:
+        """Wait for the batch in hand, but not for ever: what it commits later is refused by the store."""
+        try:
+            async with asyncio.timeout(self.feed.drain_timeout_s):
+                await self.hand.finish()
+        except TimeoutError:
+            log.warning(
+                "the batch in hand is not done, going on without it", waited_s=self.feed.drain_timeout_s
+            )
+
+
+def explained(error: BaseException, feed: Feed) -> BaseException:
+    """What a failure of the client means to people."""
+    if isinstance(error, TailraceError):
+        return error
+    if isinstance(error, OffsetOutOfRangeError):
+        return Stuck(
+            f"the log no longer holds what was to be read next ({error}): ending, a new start counts it"
+        )
+    if isinstance(error, KafkaError):
+        brokers = ", ".join(feed.brokers)
+        return Unavailable(f"Kafka at {brokers} cannot be used: {error or type(error).__name__}")
+    return error

@@ -1,0 +1,112 @@
+"""Run a worker until it is told to end or something is wrong. Talks to Kafka; starts threads."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from detector.errors import Stuck
+from detector.inputs.kafka.app import App, build
+from detector.inputs.kafka.feed import Feed, Stopping, Work
+from detector.inputs.kafka.fetching import FetchThread
+from detector.inputs.kafka.member import Member, explained
+from detector.inputs.kafka.preflight import check
+from detector.inputs.kafka.watchdog import Watchdog
+
+LEAVE_S = 5.0  # to leave the group; a worker that hangs is dropped by its session
+LOOK_S = 0.1  # how often to ask whether the worker is to end
+
+log = structlog.get_logger("kafka")
+
+
+def run(feed: Feed, work: Work, stopping: Stopping) -> None:
+    """Read the group's share of the topics until told to end; then finish the batch in hand and leave.
+
+    Raises:
+        Unavailable: Kafka cannot be reached.
+        BadSetup: a topic is not there.
+        Stuck: the input does not go on, or has lost its place.
+    """
+    asyncio.run(_run(feed, work, stopping))
+
+
+async def _run(feed: Feed, work: Work, stopping: Stopping) -> None:
+    await check(feed)
+    member = Member(feed, work)
+    await serve(member, build(member), stopping)
+
+
+async def serve(member: Member, app: App, stopping: Stopping) -> None:
+    """Run a worker's app; what `run` does inside the loop."""
+    each = (_told(stopping), _start(app), _ticks(member), _hints(member), _watch(member))
+    tasks = [member.failed, *(asyncio.ensure_future(one) for one in each)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # In this order: what we found wrong ourselves explains what Faust made of it.
+        errors = [error for task in tasks if task.done() and (error := task.exception()) is not None]
+        if errors:
+            raise explained(errors[0], member.feed) from errors[0]
+    finally:
+        member.lanes.rebalances += 1  # nothing that is queued is begun any more
+        await member.finish()
+        await _leave(app, member)
+        for task in tasks:
+            task.cancel()
+        member.hand.end()
+
+
+async def _start(app: App) -> None:
+    """Start the app, and wait for it to fail."""
+    await app.start()
+    await app.wait_until_stopped()
+    raise app.crash_reason or Stuck("Faust has ended by itself: ending")
+
+
+async def _told(stopping: Stopping) -> None:
+    while not stopping.wait(0):  # noqa: ASYNC110  (asked by a signal handler, outside the loop)
+        await asyncio.sleep(LOOK_S)
+
+
+async def _ticks(member: Member) -> None:
+    while True:
+        await asyncio.sleep(member.feed.tick_s)
+        if member.lanes.is_open:
+            await member.tick()
+
+
+async def _hints(member: Member) -> None:
+    thread = await asyncio.shield(member.started)
+    while True:
+        await asyncio.sleep(member.feed.hint_s)
+        await _hint(member, thread)
+
+
+async def _watch(member: Member) -> None:
+    await Watchdog(member, await asyncio.shield(member.started)).watch()
+
+
+async def _hint(member: Member, thread: FetchThread) -> None:
+    """Set the group's offsets for those who watch its lag; nobody begins there."""
+    lanes = member.lanes.lanes
+    hints = member.lanes.hints()
+    if not hints:
+        return
+    try:
+        async with asyncio.timeout(LEAVE_S):
+            await thread.ask(thread.hint(hints))
+    except (KafkaError, TimeoutError) as error:
+        log.info("the group's offsets could not be set, trying again", error=type(error).__name__)
+        return
+    for shard, offset in hints.items():
+        if shard in lanes:
+            lanes[shard].hinted = offset
+
+
+async def _leave(app: App, member: Member) -> None:
+    """Leave the group, so that others need not wait for the session to end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_S):
+            if member.started.done():
+                await _hint(member, member.started.result())
+            await app.stop()

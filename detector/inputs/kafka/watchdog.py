@@ -1,0 +1,79 @@
+"""Ends a worker that is alive and reads nothing while records wait. Asks Kafka, and the monotonic clock."""
+
+import asyncio
+import time
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from detector.errors import Stuck
+from detector.inputs.kafka.feed import Shard
+from detector.inputs.kafka.fetching import FetchThread
+from detector.inputs.kafka.member import Member
+
+ANSWER_S = 5.0  # for the broker to say where the logs end
+LOOKS = 6  # in one stall timeout
+
+log = structlog.get_logger("kafka")
+
+
+class Watchdog:
+    """Remembers when each thing last went on."""
+
+    def __init__(self, member: Member, thread: FetchThread) -> None:
+        """Everything goes on so far."""
+        self._member, self._thread = member, thread
+        self._marks: dict[str, tuple[object, float]] = {}
+
+    async def watch(self) -> None:
+        """Look again and again; ends with what is wrong.
+
+        Raises:
+            Stuck: nothing is read although there is something.
+        """
+        while True:
+            await asyncio.sleep(self._member.feed.stall_timeout_s / LOOKS)
+            await self._look()
+
+    async def _look(self) -> None:
+        member, limit_s = self._member, self._member.feed.stall_timeout_s
+        since_s = member.hand.busy_since_s
+        if since_s is not None:
+            if time.monotonic() - since_s > limit_s:
+                raise Stuck(f"one batch has been in hand for more than {limit_s:.0f} s: ending")
+            return
+        shards = [Shard(*one) for one in self._thread.assignment()]
+        ends = await self._ends(shards)
+        if ends is None:
+            self._marks.clear()  # nobody to read from: that is known, and no stall
+            return
+        if shards and not member.lanes.is_open and self._still("assignment", member.lanes.rebalances):
+            raise Stuck(f"shards were assigned {limit_s:.0f} s ago and none has begun: ending")
+        for shard, lane in member.lanes.lanes.items():
+            waiting = ends.get(shard, 0) - lane.after - 1
+            if (
+                self._still(str(shard), (lane.after, lane.position))
+                and waiting > 0
+                and lane.hint < ends[shard]
+            ):
+                raise Stuck(
+                    f"{shard}: {waiting} offsets wait and nothing was read for {limit_s:.0f} s: ending, "
+                    "so that a new start goes on from the fence"
+                )
+
+    def _still(self, what: str, mark: object) -> bool:
+        """Whether this has not changed for the whole timeout."""
+        before, since_s = self._marks.get(what, (None, 0.0))
+        if before != mark:
+            self._marks[what] = (mark, time.monotonic())
+            return False
+        return time.monotonic() - since_s > self._member.feed.stall_timeout_s
+
+    async def _ends(self, shards: list[Shard]) -> dict[Shard, int] | None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                logs = await self._thread.ask(self._thread.logs(shards))
+        except (KafkaError, TimeoutError) as error:
+            log.warning("waiting for Kafka", error=type(error).__name__)
+            return None
+        return {shard: offsets.stop for shard, offsets in logs.items()}

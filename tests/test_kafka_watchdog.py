@@ -1,0 +1,137 @@
+"""A worker that is alive and reads nothing is ended, with words that say what waits."""
+
+import asyncio
+import threading
+
+import pytest
+
+from detector.errors import Stuck
+from detector.inputs.kafka.app import App, build
+from detector.inputs.kafka.feed import Begin, PartitionBatch, Shard
+from detector.inputs.kafka.member import Member
+from detector.inputs.kafka.run import run, serve
+from tests.kafka_feeds import Keeper, Running, Stop, feed_of, lines_of, read_all, running
+from tests.servers import topics
+from tests.servers.kafka import Broker
+from tests.watching import until
+
+
+async def go_quiet(app: App, keeper: Keeper, broker: Broker, topic: str) -> None:
+    """Once records were read, suspend the flow as a rebalance does, and never resume it; then write more."""
+    while not keeper.count:  # noqa: ASYNC110  (counted in another thread)
+        await asyncio.sleep(0.01)
+    app.consumer.stop_flow()
+    app.flow_control.suspend()
+    await asyncio.to_thread(topics.produce, broker.address, topic, lines_of(500))
+
+
+def test_a_worker_that_is_assigned_and_reads_nothing_ends(kafka: Broker) -> None:
+    """The quiet death: in the group, with shards, alive, and records waiting."""
+    topics.create(kafka.address, "quiet")
+    topics.produce(kafka.address, "quiet", lines_of(10))
+    keeper = Keeper()
+
+    async def work() -> None:
+        member = Member(feed_of(kafka.address, "quiet", stall_timeout_s=1.5), keeper)
+        app = build(member)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(go_quiet(app, keeper, kafka, "quiet"))
+            group.create_task(serve(member, app, Stop()))
+
+    with pytest.RaisesGroup(pytest.RaisesExc(Stuck, match="quiet-0: 500 offsets wait")):
+        asyncio.run(work())
+    assert keeper.count == 10
+
+
+class Hanging(Keeper):
+    """A store whose first commit does not come back."""
+
+    def __init__(self) -> None:
+        """Hang until a test lets go."""
+        super().__init__()
+        self.event = threading.Event()
+        self.is_hanging = False
+
+    def process(self, batch: PartitionBatch) -> None:
+        """Hang."""
+        self.is_hanging = True
+        self.event.wait()
+        super().process(batch)
+
+
+def test_a_batch_that_does_not_end_ends_the_worker(kafka: Broker) -> None:
+    """A commit that hangs is not waited for longer than the stall timeout."""
+    topics.create(kafka.address, "hangs")
+    topics.produce(kafka.address, "hangs", lines_of(10))
+    keeper = Hanging()
+    with pytest.raises(Stuck, match="in hand for more than"):
+        run(feed_of(kafka.address, "hangs", stall_timeout_s=1.0, drain_timeout_s=0.5), keeper, Stop())
+    assert keeper.count == 0
+    keeper.event.set()
+
+
+def test_an_idle_worker_and_one_without_shards_are_left_alone(kafka: Broker) -> None:
+    """Nothing to read is no stall, nor is a group with more members than shards."""
+    topics.create(kafka.address, "idle")
+    topics.produce(kafka.address, "idle", lines_of(10))
+    feed, keeper = feed_of(kafka.address, "idle", stall_timeout_s=0.6), Keeper()
+    with running(feed, keeper) as first, running(feed, keeper) as second:
+        until(lambda: keeper.count == 10 or first.has_ended)
+        ticks = keeper.quiet_s[keeper.begins[-1][0]]
+        until(lambda: max(ticks, default=0.0) > 2.0 or first.has_ended or second.has_ended)
+        assert not first.has_ended
+        assert not second.has_ended
+
+
+class Failing(Keeper):
+    """A store that refuses the second batch, as one does whose fence was moved."""
+
+    def process(self, batch: PartitionBatch) -> None:
+        """Refuse."""
+        if self.batches:
+            raise PermissionError("fenced")
+        super().process(batch)
+
+
+def test_what_the_shell_raises_ends_the_worker(kafka: Broker) -> None:
+    """No batch is processed after one that failed, and the error comes out as it was raised."""
+    topics.create(kafka.address, "fails")
+    topics.produce(kafka.address, "fails", lines_of(200))
+    keeper = Failing()
+    with pytest.raises(PermissionError, match="fenced"):
+        run(feed_of(kafka.address, "fails"), keeper, Stop())
+    assert keeper.count == 50
+
+
+def test_retention_that_overtakes_a_running_worker_ends_it(kafka: Broker) -> None:
+    """What is deleted under a worker is met as at a start: it ends, and the next one counts what is lost."""
+    topics.create(kafka.address, "overtaken")
+    topics.produce(kafka.address, "overtaken", lines_of(20_000))
+    keeper = Hanging()
+    feed = feed_of(kafka.address, "overtaken", max_bytes=1000)  # little is fetched ahead
+    worker = Running(feed, keeper)
+    until(lambda: keeper.is_hanging or worker.has_ended)
+    topics.delete_before(kafka.address, "overtaken", 0, 19_000)
+    keeper.event.set()
+    until(lambda: worker.has_ended)
+    worker.stop()
+    assert isinstance(worker.error, Stuck)
+    assert 0 < keeper.count < 19_000
+    last = keeper.records[Shard("overtaken", 0)][-1].offset
+    read_all(feed, keeper, keeper.count + 1000)
+    assert keeper.begins[-1] == (Shard("overtaken", 0), Begin(after=18_999, fence=last, lost=18_999 - last))
+    assert keeper.values("overtaken")[-1000:] == lines_of(1000, 19_000)
+
+
+def test_a_topic_that_is_made_anew_under_a_running_worker_stops_its_shard(kafka: Broker) -> None:
+    """The group is given the new topic's shards, whose logs end before their fences."""
+    topics.create(kafka.address, "swapped")
+    topics.produce(kafka.address, "swapped", lines_of(10))
+    keeper = Keeper()
+    with running(feed_of(kafka.address, "swapped"), keeper) as worker:
+        until(lambda: keeper.count == 10 or worker.has_ended)
+        topics.delete(kafka.address, "swapped")
+        until(lambda: not keeper.held or worker.has_ended)
+        topics.create(kafka.address, "swapped")
+        until(lambda: bool(keeper.reasons) or worker.has_ended)
+    assert "tailrace shards reset swapped-0" in keeper.reasons[Shard("swapped", 0)]
