@@ -25,7 +25,7 @@ def feed_of(address: str, topic: str, **changes: object) -> Feed:
         topics=(topic,),
         start="earliest",
         max_lines=50,
-        session_timeout_s=3.0,
+        session_timeout_s=2.0,
         metadata_max_age_s=0.5,
         tick_s=0.05,
         hint_s=0.1,

@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_again_and_again_loses_and_doubles_nothing(
     rng = random.Random(seed)
     filled(kafka, "killed-again")
     path, store = tmp_path / "store", Store(tmp_path / "store")
-    for _ in range(6):
+    for _ in range(5):
         with worker(kafka, "killed-again", path, 0.02) as process:
             at = store.count()
             wanted = at + rng.choice([1, 100, 700])

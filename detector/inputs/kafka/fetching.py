@@ -79,9 +79,19 @@ class FetchThread(AIOKafkaConsumerThread):
         )
 
     async def ask(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something with the client, in its thread."""
+        """Do something with the client, in its thread.
+
+        Raises:
+            ConsumerStoppedError: the thread ended meanwhile.
+        """
         asked: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(work, self.thread_loop)
-        return await asyncio.wrap_future(asked)
+        try:
+            return await asyncio.wrap_future(asked)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # it is us who are to end
+            raise ConsumerStoppedError from None
 
     async def fetch(self, max_records: int, timeout_s: float) -> list[Fetched]:
         """Read on: every partition that is read, with what came of it.

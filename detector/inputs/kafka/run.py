@@ -41,18 +41,21 @@ async def serve(member: Member, app: App, stopping: Stopping) -> None:
     """Run a worker's app; what `run` does inside the loop."""
     each = (_told(stopping), _start(app), _ticks(member), _hints(member), _watch(member))
     tasks = [member.failed, *(asyncio.ensure_future(one) for one in each)]
+    is_well = False
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         # In this order: what we found wrong ourselves explains what Faust made of it.
-        errors = [error for task in tasks if task.done() and (error := task.exception()) is not None]
+        ended = [task for task in tasks if task.done() and not task.cancelled()]
+        errors = [error for task in ended if (error := task.exception()) is not None]
         if errors:
             raise explained(errors[0], member.feed) from errors[0]
+        is_well = True
     finally:
         member.lanes.rebalances += 1  # nothing that is queued is begun any more
         await member.finish()
-        await _leave(app, member)
         for task in tasks:
             task.cancel()
+        await _leave(app, member if is_well else None)
         member.hand.end()
 
 
@@ -103,10 +106,10 @@ async def _hint(member: Member, thread: FetchThread) -> None:
             lanes[shard].hinted = offset
 
 
-async def _leave(app: App, member: Member) -> None:
+async def _leave(app: App, member: Member | None) -> None:
     """Leave the group, so that others need not wait for the session to end."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LEAVE_S):
-            if member.started.done():
+            if member is not None and member.started.done():
                 await _hint(member, member.started.result())
             await app.stop()
