@@ -18,7 +18,7 @@ from detector.store.redis import encoding
 from detector.store.redis.connect import nodes_at, store_at
 from detector.store.redis.deliveries import Deliveries
 from detector.store.redis.keys import RECEIVER_PARTS, SHARD_PARTS, key
-from detector.store.redis.pack import pack
+from detector.store.redis.pack import pack, unpack
 from detector.store.redis.store import RedisStore
 from detector.store.redis.written import remove, written
 from tests.delivery import revision
@@ -109,7 +109,7 @@ def test_a_key_of_another_type_leaves_all_as_it_was(
     assert contents(server) == before
 
 
-@pytest.mark.parametrize("change", ["short", "long", "odd", "nested", "text"])
+@pytest.mark.parametrize("change", ["short", "long", "half", "time", "not a number", "revision", "header"])
 def test_arguments_that_do_not_fit_leave_all_as_it_was(
     server: Server, store: RedisStore, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,12 +117,16 @@ def test_arguments_that_do_not_fit_leave_all_as_it_was(
     store.commit(full(0))
     before = contents(server)
     commit_id, args = encoding.arguments(full(1), "", [], encoding.Bounds(10, 10))
+    header = list(unpack(args[0]))
+    half = pack([*header[:-1], [3, 2, *header[-1][2:]]])
     changed = {
         "short": args[:-1],
-        "long": [*args, pack(["x"])],
-        "odd": [args[0], pack(["web"]), *args[2:]],
-        "nested": [args[0], pack([["web"], "state"]), *args[2:]],
-        "text": [args[0], b"\xc1 no MessagePack", *args[2:]],
+        "long": [*args, b"x"],
+        "half": [half, *args[1:]],
+        "time": [*args[:6], b"soon", *args[7:]],
+        "not a number": [*args[:6], b"nan", *args[7:]],
+        "revision": [*args[:-1], pack(["a", 1])],
+        "header": [pack(header[:-1]), *args[1:]],
     }[change]
     monkeypatch.setattr(encoding, "arguments", lambda *_: (commit_id, changed))
     with pytest.raises(BadSetup, match="nothing was written"):

@@ -1,61 +1,49 @@
 -- Write everything that a batch changes, or nothing.
 --
--- ARGV: a header, then for each part as many chunks as the header says. All are MessagePack.
+-- ARGV: a header in MessagePack, then as many values of each part as the header says.
 --   header  {based_on, id before, id, bundle, fence, memory, kept revisions, kept rejects, receivers,
---            {chunks of: states, gone, due, not due, rejects, revisions}}
---   states  {source, state, ...}   gone  {source, ...}   due  {time, source, ...}   not due  {source, ...}
---   rejects {reject, ...}          revisions {alert_id, revision, status, payload}, one in each
+--            {values of: states, gone, due, not due, rejects, revisions}}
+--   states  source, state, ...     gone  source, ...     due  time, source, ...     not due  source, ...
+--   rejects opaque                 revisions  {alert_id, revision, status, payload} in MessagePack
 --
 -- Returns {'written', number of sources, the earliest due time} or why nothing was written:
 -- {'moved', number, id}, {'receivers'} or {'broken', reason}.
 
-local header = cmsgpack.unpack(ARGV[1])
+local header = decoded(ARGV[1]) or {}
+if #header ~= 10 or #header[10] ~= 6 then return {'broken', 'a header that is none'} end
 local based_on, before, id, bundle, position, memory, kept_revisions, kept_rejects, names, counts = unpack(header, 1, 10)
 
--- The chunks of every part, or why they are not what the header says.
-local function read_chunks()
-    local parts, at = {}, 1
-    for part, count in ipairs(counts) do
-        parts[part] = {}
-        for chunk = 1, count do
-            at = at + 1
-            local values = decoded(ARGV[at])
-            if not values or #values > MAX_CHUNK then return nil, 'argument ' .. at .. ' is no chunk' end
-            for _, value in ipairs(values) do
-                if type(value) ~= 'string' and type(value) ~= 'number' then
-                    return nil, 'argument ' .. at .. ' holds a ' .. type(value)
-                end
-            end
-            parts[part][chunk] = values
-        end
-    end
-    if at ~= #ARGV then return nil, #ARGV .. ' arguments where ' .. at .. ' were announced' end
-    return parts
-end
+local STATES_PART, GONE, DUE_PART, NOT_DUE, REJECTED, REVISIONS = 1, 2, 3, 4, 5, 6
+local first, last = {}, {}  -- of each part, in ARGV
 
-local function fault_of(parts)
-    for _, part in ipairs({1, 3}) do
-        for _, values in ipairs(parts[part]) do
-            if #values % 2 ~= 0 then return 'a chunk of pairs holds ' .. #values .. ' values' end
-        end
+-- Why the arguments are not what the header says, or nil.
+local function fault_of_arguments()
+    local at = 1
+    for part = STATES_PART, REVISIONS do
+        first[part], last[part] = at + 1, at + counts[part]
+        at = last[part]
     end
-    for _, values in ipairs(parts[3]) do
-        for place = 1, #values, 2 do
-            if type(values[place]) ~= 'number' then return 'a time that is no number' end
-        end
+    if at ~= #ARGV then return #ARGV .. ' arguments where ' .. at .. ' were announced' end
+    if counts[STATES_PART] % 2 ~= 0 or counts[DUE_PART] % 2 ~= 0 then return 'half a pair' end
+    for place = first[DUE_PART], last[DUE_PART], 2 do
+        if not string.find(ARGV[place], '^-?%d+$') then return 'a time that is no number' end
     end
-    for _, values in ipairs(parts[6]) do
-        if #values ~= 4 or type(values[2]) ~= 'number' then return 'a revision of ' .. #values .. ' values' end
+    for place = first[REVISIONS], last[REVISIONS] do
+        local values = decoded(ARGV[place]) or {}
+        if #values ~= 4 or type(values[1]) ~= 'string' or type(values[2]) ~= 'number' then
+            return 'a revision that is none'
+        end
     end
 end
 
-local function write(command, key, chunks)
-    for _, values in ipairs(chunks) do
-        if #values > 0 then redis.call(command, key, unpack(values)) end
+local function write(command, key, part)
+    for place = first[part], last[part], MAX_CHUNK do
+        redis.call(command, key, unpack(ARGV, place, math.min(place + MAX_CHUNK - 1, last[part])))
     end
 end
 
-local function append(values, raw)
+local function append(raw)
+    local values = decoded(raw)
     local alert_id, revision = values[1], values[2]
     local alert = alert_of(alert_id)
     if alert and revision <= alert[1] then return end  -- it is there, or a higher one may have been sent
@@ -86,10 +74,7 @@ local function written()
     return {'written', redis.call('HLEN', STATES), first[2] or ''}
 end
 
-local fault = fault_of_keys(names)
-if fault then return {'broken', fault} end
-local parts, unreadable = read_chunks()
-fault = unreadable or fault_of(parts)
+local fault = fault_of_keys(names) or fault_of_arguments()
 if fault then return {'broken', fault} end
 
 local stored = redis.call('HMGET', FENCE, 'number', 'id', 'sources', 'rejected')
@@ -102,16 +87,15 @@ end
 if not read_outbox(names) then return {'receivers'} end
 
 -- From here on nothing can be refused.
-write('HSET', STATES, parts[1])
-write('HDEL', STATES, parts[2])
-write('ZADD', DUE, parts[3])
-write('ZREM', DUE, parts[4])
-write('RPUSH', REJECTS, parts[5])
-local rejected = tonumber(stored[4] or 0)
-for _, values in ipairs(parts[5]) do rejected = rejected + #values end
-if #parts[5] > 0 then redis.call('LTRIM', REJECTS, -kept_rejects, -1) end
-for place, values in ipairs(parts[6]) do append(values, ARGV[#ARGV - #parts[6] + place]) end
-if #parts[6] > 0 then
+write('HSET', STATES, STATES_PART)
+write('HDEL', STATES, GONE)
+write('ZADD', DUE, DUE_PART)
+write('ZREM', DUE, NOT_DUE)
+write('RPUSH', REJECTS, REJECTED)
+if counts[REJECTED] > 0 then redis.call('LTRIM', REJECTS, -kept_rejects, -1) end
+local rejected = tonumber(stored[4] or 0) + counts[REJECTED]
+for place = first[REVISIONS], last[REVISIONS] do append(ARGV[place]) end
+if counts[REVISIONS] > 0 then
     for _, receiver in ipairs(receivers) do bound(receiver) end
     forget_beyond(kept_revisions)
 end

@@ -1,18 +1,14 @@
-"""A commit as the arguments of its script. No I/O.
-
-Each chunk is one argument, so that Redis reads few of them, and none holds more values than Lua can unpack.
-"""
+"""A commit as the arguments of its script. No I/O."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Sequence
 
 import msgspec
 
 from detector.store.contract import Commit
 from detector.store.outbox import status_of
-from detector.store.redis.pack import Value, pack
-
-MAX_CHUNK = 1_000  # values; even, as some chunks hold pairs
+from detector.store.redis.pack import pack
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -29,11 +25,11 @@ def arguments(
 
     The id is a digest of all that the commit writes: where it is stored, exactly this was written.
     """
-    parts = [list(chunks) for chunks in _parts(commit)]
-    counts = [len(chunks) for chunks in parts]
-    chunks = [chunk for part in parts for chunk in part]
+    parts = _parts(commit)
+    counts = [len(part) for part in parts]
+    values = [value for part in parts for value in part]
     written = (commit.based_on, before, commit.bundle, commit.fence, commit.memory)
-    commit_id = _digest([pack((*written, counts)), *chunks])
+    commit_id = _digest(pack((*written, counts)), values)
     header = (
         commit.based_on,
         before,
@@ -46,30 +42,39 @@ def arguments(
         receivers,
         counts,
     )
-    return commit_id, [pack(header), *chunks]
+    return commit_id, [pack(header), *values]
 
 
-def _parts(commit: Commit) -> Iterator[Iterator[bytes]]:
+def _parts(commit: Commit) -> list[list[bytes]]:
     """In the order of the script."""
-    kept = {source: state for source, state in commit.states.items() if state is not None}
-    due = {source: at for source in kept if (at := commit.due_us.get(source)) is not None}
-    yield _chunks([value for pair in kept.items() for value in pair])
-    yield _chunks([source for source, state in commit.states.items() if state is None])
-    yield _chunks([value for source, at in due.items() for value in (at, source)])
-    yield _chunks([source for source in commit.states if source not in due])
-    yield _chunks([pack((one.origin, one.offset, one.reason, one.value)) for one in commit.rejects])
-    yield (
+    states: list[bytes] = []
+    gone: list[bytes] = []
+    due: list[bytes] = []
+    not_due: list[bytes] = []
+    for source, state in commit.states.items():
+        name = source.encode()
+        at = commit.due_us.get(source)
+        if state is None:
+            gone.append(name)
+        else:
+            states += (name, state)
+        if state is None or at is None:
+            not_due.append(name)
+        else:
+            due += (b"%d" % at, name)
+    rejects = [
+        msgspec.msgpack.encode((one.origin, one.offset, one.reason, one.value)) for one in commit.rejects
+    ]
+    revisions = [
         pack((one.alert_id, one.revision, status_of(one.payload), one.payload)) for one in commit.revisions
-    )
+    ]
+    return [states, gone, due, not_due, rejects, revisions]
 
 
-def _chunks(values: Sequence[Value]) -> Iterator[bytes]:
-    for start in range(0, len(values), MAX_CHUNK):
-        yield pack(values[start : start + MAX_CHUNK])
-
-
-def _digest(parts: list[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(part)
+def _digest(header: bytes, values: Sequence[bytes]) -> str:
+    # With their lengths, so that no two lists of values are alike when they are joined.
+    lengths = array("Q", map(len, values)).tobytes()
+    digest = hashlib.blake2b(header, digest_size=16)
+    digest.update(lengths)
+    digest.update(b"".join(values))
     return digest.hexdigest()
