@@ -134,6 +134,40 @@ def test_arguments_that_do_not_fit_leave_all_as_it_was(
     assert contents(server) == before
 
 
+@pytest.mark.parametrize("part", ["fence", "outbox", "alerts", "deliveries", "receivers"])
+@pytest.mark.parametrize("value", [b"theirs", b"\x90", b"\x94\xc0\xc0\xc0\xc0"])
+def test_values_that_are_not_ours_stop_no_commit_half_way(
+    server: Server, store: RedisStore, part: str, value: bytes
+) -> None:
+    """Somebody has written into every field of a hash: a commit is refused at once, or is whole."""
+    store.enrol(SHARD, [msgspec.structs.replace(OPS, max_pending=1)])
+    store.commit(full(0))
+    store.commit(full(1))
+    name = key("tailrace", SHARD, part, "ops" if part == "deliveries" else "")
+    for field in server("HKEYS", name):
+        if field not in {b"number", b"id", b"sources"}:
+            server("HSET", name, field, value)
+    before = contents(server)
+    try:
+        store.commit(full(2))
+    except Fenced:
+        assert contents(server) == before
+    else:
+        assert server("HGET", key("tailrace", SHARD, "fence"), "number") == b"3"
+        assert store.all_states(SHARD)["web"] == b"web"
+
+
+def test_a_shard_that_was_given_up_is_read_anew(server: Server, store: RedisStore) -> None:
+    """Another process may have had it meanwhile."""
+    store.commit(commit(0, states={"web": b"ours"}))
+    store.release(SHARD)
+    with closing(store_at(RedisAt(url=server.url))) as other:
+        other.commit(commit(1, states={"web": b"theirs"}))
+    assert store.fence(SHARD) == Fence(2, "b1", b"fence 2", b"memory")
+    assert store.load(SHARD, ["web"]) == {"web": b"theirs"}
+    store.commit(commit(2))
+
+
 def test_twenty_thousand_sources_go_in_one_commit(server: Server, store: RedisStore) -> None:
     """Lua unpacks about 4,000 values at most; chunks keep below that, also where all are removed again."""
     states: dict[str, bytes | None] = {f"host-{number}": b"%d" % number * 50 for number in range(20_000)}

@@ -9,8 +9,9 @@
 -- Returns {'written', number of sources, the earliest due time} or why nothing was written:
 -- {'moved', number, id}, {'receivers'} or {'broken', reason}.
 
-local header = decoded(ARGV[1]) or {}
-if #header ~= 10 or #header[10] ~= 6 then return {'broken', 'a header that is none'} end
+local HEADER = {'number', 'string', 'string', 'string', 'string', 'string', 'number', 'number', 'table', 'table'}
+local header = decoded(ARGV[1], HEADER)
+if not header or #header[10] ~= 6 then return {'broken', 'a header that is none'} end
 local based_on, before, id, bundle, position, memory, kept_revisions, kept_rejects, names, counts = unpack(header, 1, 10)
 
 local STATES_PART, GONE, DUE_PART, NOT_DUE, REJECTED, REVISIONS = 1, 2, 3, 4, 5, 6
@@ -29,10 +30,7 @@ local function fault_of_arguments()
         if not string.find(ARGV[place], '^-?%d+$') then return 'a time that is no number' end
     end
     for place = first[REVISIONS], last[REVISIONS] do
-        local values = decoded(ARGV[place]) or {}
-        if #values ~= 4 or type(values[1]) ~= 'string' or type(values[2]) ~= 'number' then
-            return 'a revision that is none'
-        end
+        if not decoded(ARGV[place], REVISION) then return 'a revision that is none' end
     end
 end
 
@@ -43,8 +41,7 @@ local function write(command, key, part)
 end
 
 local function append(raw)
-    local values = decoded(raw)
-    local alert_id, revision = values[1], values[2]
+    local alert_id, revision = unpack(decoded(raw, REVISION), 1, 2)
     local alert = alert_of(alert_id)
     if alert and revision <= alert[1] then return end  -- it is there, or a higher one may have been sent
     seq = seq + 1
@@ -78,7 +75,7 @@ local fault = fault_of_keys(names) or fault_of_arguments()
 if fault then return {'broken', fault} end
 
 local stored = redis.call('HMGET', FENCE, 'number', 'id', 'sources', 'rejected')
-local number, stored_id, sources = tonumber(stored[1] or 0), stored[2] or '', tonumber(stored[3] or 0)
+local number, stored_id, sources = tonumber(stored[1] or 0) or 0, stored[2] or '', tonumber(stored[3] or 0) or 0
 if number == based_on + 1 and stored_id == id then return written() end  -- it was, and its reply was lost
 if number ~= based_on or stored_id ~= before then return {'moved', number, stored_id} end
 if redis.call('HLEN', STATES) ~= sources then
@@ -93,7 +90,7 @@ write('ZADD', DUE, DUE_PART)
 write('ZREM', DUE, NOT_DUE)
 write('RPUSH', REJECTS, REJECTED)
 if counts[REJECTED] > 0 then redis.call('LTRIM', REJECTS, -kept_rejects, -1) end
-local rejected = tonumber(stored[4] or 0) + counts[REJECTED]
+local rejected = (tonumber(stored[4] or 0) or 0) + counts[REJECTED]
 for place = first[REVISIONS], last[REVISIONS] do append(ARGV[place]) end
 if counts[REVISIONS] > 0 then
     for _, receiver in ipairs(receivers) do bound(receiver) end

@@ -91,7 +91,7 @@ function actions.resend(receiver)
     local dead, count = {}, 0
     local all = redis.call('HGETALL', deliveries(receiver))
     for place = 1, #all, 2 do
-        local entry = decoded(all[place + 1])
+        local entry = decoded(all[place + 1], ENTRY)
         if entry and entry[1] == 'dead' then dead[#dead + 1] = {at = tonumber(all[place]), entry = entry} end
     end
     -- Which are overtaken is decided before any of them waits again.
@@ -121,7 +121,7 @@ local function enrol(wanted)
     local new = {}
     for _, one in ipairs(wanted) do new[one[1]] = one end
     for _, name in ipairs(names) do
-        local record, one = decoded(redis.call('HGET', RECEIVERS, name)) or {'', 0, false, '', 0}, new[name]
+        local record, one = decoded(redis.call('HGET', RECEIVERS, name), RECEIVER) or {'', 0, false, '', 0}, new[name]
         record[3] = one ~= nil
         if one then
             if one[4] or record[1] ~= one[2] then record[4], record[5] = '', 0 end

@@ -95,6 +95,9 @@ class Nodes:
             raise
         except exceptions.RedisError as error:
             if is_reply(error):
+                if isinstance(error, exceptions.ReadOnlyError):
+                    # It was the primary once; its name may stand for another server by now.
+                    connection.disconnect()  # type: ignore[no-untyped-call]
                 raise meaning(_text(address), error) or error from error
             self._is_stale = True
             raise lost(f"redis at {_text(address)} gave no answer: {error}") from error

@@ -4,7 +4,8 @@
 --       deliveries ready waiting overtaken, in the order of NAMES.
 --
 -- Redis does not undo what a failing script has written. So everything that can be refused is refused
--- first, and what is read later cannot fail: it is decoded with `decoded`, and has the right type.
+-- first, and what is read later cannot fail: the keys have the right type, and `decoded` gives nil for
+-- what we have not written so.
 
 local KINDS = {'hash', 'hash', 'zset', 'list', 'hash', 'hash', 'hash'}
 local RECEIVER_KINDS = {'hash', 'zset', 'zset', 'set'}
@@ -43,11 +44,25 @@ local function fault_of_keys(names)
     end
 end
 
-local function decoded(value)
+-- What was packed, if it is a list of values of these types.
+local function decoded(value, types)
     if not value then return nil end
     local fine, found = pcall(cmsgpack.unpack, value)
-    if fine and type(found) == 'table' then return found end
+    if not fine or type(found) ~= 'table' or #found ~= #types then return nil end
+    for place, wanted in ipairs(types) do
+        if type(found[place]) ~= wanted then return nil end
+    end
+    return found
 end
+
+-- receiver: target, max_pending, enrolled, disabled, paused_until_s
+local RECEIVER = {'string', 'number', 'boolean', 'string', 'number'}
+-- entry of a delivery: state, attempts, due_s, error
+local ENTRY = {'string', 'number', 'number', 'string'}
+-- revision: alert_id, revision, status, payload
+local REVISION = {'string', 'number', 'string', 'string'}
+-- alert: its highest revision, its first place, {its places in the outbox, rising}
+local ALERT = {'number', 'number', 'table'}
 
 -- A place in the outbox as a member of a sorted set: equal times are then in the order of the outbox.
 local function member(seq)
@@ -63,35 +78,32 @@ local function read_outbox(names)
     seq, horizon = tonumber(counters[1] or 0) or 0, tonumber(counters[2] or 0) or 0
     if redis.call('HLEN', RECEIVERS) ~= #names then return false end
     for place, name in ipairs(names) do
-        local record = decoded(redis.call('HGET', RECEIVERS, name))
+        local record = decoded(redis.call('HGET', RECEIVERS, name), RECEIVER)
         if not record then return false end
         receivers[place] = {name = name, key = #KINDS + (place - 1) * #RECEIVER_KINDS + 1, record = record}
     end
     return true
 end
 
--- record: {target, max_pending, enrolled, disabled, paused_until_s}; entry: {state, attempts, due_s, error}
 local function deliveries(receiver) return KEYS[receiver.key] end
 local function ready(receiver) return KEYS[receiver.key + 1] end
 local function waiting(receiver) return KEYS[receiver.key + 2] end
 local function overtaken(receiver) return KEYS[receiver.key + 3] end
 
 local function entry_of(receiver, at)
-    return decoded(redis.call('HGET', deliveries(receiver), at))
+    return decoded(redis.call('HGET', deliveries(receiver), at), ENTRY)
 end
 
 local function set_entry(receiver, at, entry)
     redis.call('HSET', deliveries(receiver), at, cmsgpack.pack(entry))
 end
 
--- revision: {alert_id, revision, status, payload}
 local function revision_at(at)
-    return decoded(redis.call('HGET', OUTBOX, at))
+    return decoded(redis.call('HGET', OUTBOX, at), REVISION)
 end
 
--- alert: {revision, first place, {places in the outbox, rising}}
 local function alert_of(alert_id)
-    return decoded(redis.call('HGET', ALERTS, alert_id))
+    return decoded(redis.call('HGET', ALERTS, alert_id), ALERT)
 end
 
 -- The places of an alert that wait for a receiver, rising, with their entries.
@@ -155,7 +167,7 @@ end
 
 -- Mark the oldest deliveries of a receiver that is over its bound dead.
 local function bound(receiver)
-    local excess = redis.call('ZCARD', waiting(receiver)) - receiver.record[2]
+    local excess = redis.call('ZCARD', waiting(receiver)) - math.max(receiver.record[2], 0)
     while excess > 0 do
         local oldest = redis.call('ZRANGE', waiting(receiver), 0, math.min(excess, MAX_CHUNK) - 1)
         for _, at in ipairs(oldest) do

@@ -78,6 +78,10 @@ class RedisStore:
         )
         return None if number is None else Fence(int(number), rest[0].decode(), rest[1], rest[2])
 
+    def release(self, shard: str) -> None:
+        """Forget what is known of a shard that this process no longer writes to."""
+        self._shards.pop(shard, None)
+
     def load(self, shard: str, sources: Iterable[str]) -> dict[str, bytes]:
         """The stored states of these sources, as far as there are any."""
         known, at = self._known(shard), self._key(shard, "states")
