@@ -144,7 +144,7 @@ class RedisOutbox:
 
     def alert(self, alert_id: str) -> bytes | None:
         """As the command does."""
-        return written.read_alert(self._nodes, PREFIX, alert_id)
+        return next(iter(written.read_alerts(self._nodes, PREFIX, alert_id)), None)
 
 
 KINDS: Sequence[type[SqliteOutbox] | type[RedisOutbox]] = (SqliteOutbox, RedisOutbox)

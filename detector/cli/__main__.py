@@ -8,6 +8,7 @@ from cyclopts import App
 from detector.cli import alerts, bundle
 from detector.cli.check_config import check_config
 from detector.cli.parse import parse
+from detector.cli.purge import purge
 from detector.cli.replay import replay
 from detector.cli.run import run
 from detector.cli.watch import watch
@@ -28,6 +29,7 @@ app.command(alerts.app)  # 3
 app.command(parse, sort_key=4)
 app.command(bundle.app)  # 5
 app.command(check_config, sort_key=6)
+app.command(purge, sort_key=7)
 
 
 def main() -> None:

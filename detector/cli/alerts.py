@@ -1,8 +1,9 @@
-"""`tailrace alerts`: read back what was found. Reads the state file and the environment."""
+"""`tailrace alerts`: read back what was found. Reads the state file or Redis, and the environment."""
 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +20,12 @@ from detector.store.alerts import read_alert, read_alerts
 AlertId = Annotated[str, Parameter(name="ID", help="As `tailrace alerts list` prints it.")]
 State = Annotated[
     Path | None,
-    Parameter(name="--state", help="State file of `tailrace watch`; else state.path of --config."),
+    Parameter(name="--state", help="State file of `tailrace watch`; else path of [state], else Redis."),
 ]
 
 _UNBOUNDED_WIDTH = 1_000_000  # columns: nothing is cut where no screen shows it
 
-app = App(name="alerts", sort_key=3, help="List or show the alerts that a state file holds.")
+app = App(name="alerts", sort_key=3, help="List or show the alerts that were found.")
 
 
 @app.command(name="list")
@@ -34,10 +35,11 @@ def list_alerts(*, state: State = None, output: Format = "text", config: ConfigF
     Example: tailrace alerts list --state tailrace.db
 
     Raises:
-        BadSetup: no state file is named.
+        BadSetup: neither a state file nor Redis is named.
         Unreadable: the state file is not there.
+        Unavailable: Redis cannot be reached.
     """
-    payloads = read_alerts(_state_file(state, config))
+    _, payloads = _read(state, config)
     if output == "json":
         _print_json(payloads)
     else:
@@ -53,28 +55,49 @@ def show(
     Example: tailrace alerts show 5f2b8c0d1e4a7b93 --state tailrace.db
 
     Raises:
-        BadSetup: no state file is named, or there is no such alert in it.
+        BadSetup: neither a state file nor Redis is named, or there is no such alert in it.
         Unreadable: the state file is not there.
+        Unavailable: Redis cannot be reached.
     """
     from detector.notify.console import printable, show_alert  # noqa: PLC0415  # --help need not wait
 
-    path = _state_file(state, config)
-    payload = read_alert(path, alert_id)
-    if payload is None:
-        raise BadSetup(f"no alert {printable(alert_id)} in {path}; `tailrace alerts list` shows those it has")
+    where, payloads = _read(state, config, alert_id)
+    if not payloads:
+        raise BadSetup(
+            f"no alert {printable(alert_id)} in {where}; `tailrace alerts list` shows those it has"
+        )
     if output == "json":
-        _print_json([payload])
+        _print_json(payloads)
     else:
-        show_alert(_console(), _decode(payload))
+        show_alert(_console(), _decode(payloads[0]))
 
 
-def _state_file(state: Path | None, config: Path | None) -> Path:
+def _read(state: Path | None, config: Path | None, alert_id: str | None = None) -> tuple[object, list[bytes]]:
+    """Where the alerts are, and all of them; or the one, if it is there."""
+    if state is not None:
+        return state, _of_file(state, alert_id)
     from detector.config import load  # noqa: PLC0415  # slow to import, and --help need not wait
 
-    path = state if state is not None else load(config, os.environ).state.path
-    if path is None:
-        raise BadSetup("name the state file with --state FILE, or in the configuration as path of [state]")
-    return path
+    settings = load(config, os.environ)
+    if settings.state.path is not None:
+        return settings.state.path, _of_file(settings.state.path, alert_id)
+    if settings.redis.url is not None:
+        from detector.store.redis import written  # noqa: PLC0415
+        from detector.store.redis.connect import nodes_at  # noqa: PLC0415
+
+        with closing(nodes_at(settings.redis)) as nodes:
+            return "redis", written.read_alerts(nodes, settings.redis.key_prefix, alert_id)
+    raise BadSetup(
+        "name the state file with --state FILE, or in the configuration as path of [state], or Redis as url "
+        "of [redis]"
+    )
+
+
+def _of_file(path: Path, alert_id: str | None) -> list[bytes]:
+    if alert_id is None:
+        return read_alerts(path)
+    payload = read_alert(path, alert_id)
+    return [] if payload is None else [payload]
 
 
 def _decode(payload: bytes) -> Alert:

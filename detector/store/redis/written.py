@@ -50,30 +50,21 @@ def shards(nodes: Nodes, prefix: str) -> list[str]:
     return sorted({one.shard for one in written(nodes, prefix)})
 
 
-def read_alerts(nodes: Nodes, prefix: str) -> list[bytes]:
-    """Every alert's latest revision, encoded, in the order in which they opened."""
+def read_alerts(nodes: Nodes, prefix: str, alert_id: str | None = None) -> list[bytes]:
+    """Every alert's latest revision, encoded, in the order in which they opened; or the one that is named."""
     found = []
     for shard in shards(nodes, prefix):
         alerts, outbox = key(prefix, shard, "alerts"), key(prefix, shard, "outbox")
-        rows = nodes.ask(alerts, "HVALS", alerts)
-        places = {row[1]: row[2][-1] for row in map(unpack, rows)}
-        for first, place in places.items():
-            payload = payload_of(nodes.ask(outbox, "HGET", outbox, place))
+        if alert_id is None:
+            rows = nodes.ask(alerts, "HVALS", alerts)
+        else:
+            rows = nodes.ask(alerts, "HMGET", alerts, alert_id)
+        for _, first, places in (unpack(row) for row in rows if row is not None):
+            payload = payload_of(nodes.ask(outbox, "HGET", outbox, places[-1]))
             if payload is not None:
                 opened_at = msgspec.json.decode(payload, type=_Opened).opened_at
                 found.append((opened_at or "", shard, first, payload))
     return [payload for *_, payload in sorted(found)]
-
-
-def read_alert(nodes: Nodes, prefix: str, alert_id: str) -> bytes | None:
-    """One alert's latest revision, encoded; None where it is not there."""
-    for shard in shards(nodes, prefix):
-        alerts, outbox = key(prefix, shard, "alerts"), key(prefix, shard, "outbox")
-        row = nodes.ask(alerts, "HGET", alerts, alert_id)
-        if row is not None:
-            place = unpack(row)[2][-1]
-            return payload_of(nodes.ask(outbox, "HGET", outbox, place))
-    return None
 
 
 def payload_of(raw: bytes | None) -> bytes | None:
