@@ -86,6 +86,23 @@ def test_a_worker_that_is_killed_again_and_again_loses_and_doubles_nothing(
     assert_each_once(store)
 
 
+def test_a_worker_that_was_away_cannot_write_over_the_one_that_took_its_shards(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    """A process that stands still for longer than its session comes back as a zombie: nothing is doubled."""
+    filled(kafka, "away")
+    path, store = tmp_path / "store", Store(tmp_path / "store")
+    with worker(kafka, "away", path, 0.05) as first, worker(kafka, "away", path, 0.05) as second:
+        until(lambda: bool(store.shards_of(first.pid)) and bool(store.shards_of(second.pid)))
+        at = store.count()
+        until(lambda: store.count() > at + 200)
+        first.send_signal(signal.SIGSTOP)
+        until(lambda: len(store.shards_of(second.pid)) == PARTITIONS or second.poll() is not None)
+        first.send_signal(signal.SIGCONT)
+        until(lambda: store.count() >= EACH * PARTITIONS or second.poll() is not None)
+    assert_each_once(store)
+
+
 def test_a_broker_that_is_killed_and_started_again_is_waited_for(kafka: Broker, tmp_path: Path) -> None:
     """The worker goes on, or ends and is started again: nothing is lost or doubled either way."""
     filled(kafka, "broker-killed")

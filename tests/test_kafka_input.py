@@ -11,7 +11,7 @@ from detector.errors import BadSetup, Stuck, Unavailable
 from detector.inputs.kafka.app import build
 from detector.inputs.kafka.cutting import cut
 from detector.inputs.kafka.feed import KafkaRecord, PartitionBatch, Shard
-from detector.inputs.kafka.lanes import Lane
+from detector.inputs.kafka.lanes import Lane, Lanes
 from detector.inputs.kafka.member import Member
 from detector.inputs.kafka.run import run
 from tests.kafka_feeds import Keeper, Stop, feed_of, lines_of, read_all, running
@@ -100,6 +100,18 @@ def test_batches_stay_within_lines_and_bytes_and_leave_no_hole() -> None:
         (7, 9, [8, 9], False),
         (9, 12, [10], True),
     ]
+
+
+def test_time_passes_only_as_far_as_the_broker_answers() -> None:
+    """While nobody says that there is nothing more, a shard is not known to be quiet."""
+    shard = Shard("t", 0)
+    lanes = Lanes(lanes={shard: Lane(after=9, handed=9, position=10, end=10, answered_s=100.0)})
+    assert lanes.quiet() == {shard: 0.0}
+    assert lanes.quiet() == {shard: 0.0}
+    lanes.lanes[shard].answered_s = 102.5
+    assert lanes.quiet() == {shard: 2.5}
+    lanes.queue(PartitionBatch(shard, 9, 11, [], at_end=True))
+    assert lanes.quiet() == {}
 
 
 def test_a_hole_between_batches_ends_the_worker() -> None:

@@ -56,7 +56,8 @@ class Member:
             seconds = self.feed.begin_timeout_s
             self.fail(Unavailable(f"the fences could not be read within {seconds:.0f} s: ending"))
         except KafkaError as error:
-            self.fail(Unavailable(f"Kafka cannot say where the logs begin and end ({error!r}): ending"))
+            if rebalances == self.lanes.rebalances:  # else these shards are not ours, and others follow
+                self.fail(Unavailable(f"Kafka cannot say where the logs begin and end ({error!r}): ending"))
         except Exception as error:  # noqa: BLE001  (ends the process)
             self.fail(error)
 
@@ -100,7 +101,7 @@ class Member:
                 "records lost: retention removed them before they were read",
                 shard=str(shard), fence=begin.fence, next=begin.after + 1, lost=begin.lost,
             )  # fmt: skip
-        await self.hand.do(self._work.begin, shard, begin)
+        # Before the shell has it: if this is given up half-way, the shell is told to let go.
         self.lanes.lanes[shard] = Lane(
             after=begin.after,
             handed=begin.after,
@@ -108,6 +109,7 @@ class Member:
             end=offsets.stop,
             answered_s=time.monotonic(),
         )
+        await self.hand.do(self._work.begin, shard, begin)
 
     async def drop(self) -> None:
         """Let go of all shards, once the batch in hand is done."""
