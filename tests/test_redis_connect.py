@@ -84,7 +84,7 @@ def acl_rule() -> list[str]:
 @pytest.fixture
 def guarded(server: Server) -> Iterator[RedisAt]:
     """A user with the rights of the documentation."""
-    rule = [PASSWORD.join((">", "")) if word.startswith(">") else word for word in acl_rule()]
+    rule = [f">{PASSWORD}" if word == ">PASSWORD" else word for word in acl_rule()]
     server("ACL", "SETUSER", "tailrace", "reset", *rule)
     url = server.url.replace("://", "://tailrace@")
     yield RedisAt(url=url, password=SecretStr(PASSWORD))
