@@ -100,10 +100,12 @@ def test_a_zombie_is_refused(server: Server, store: RedisStore) -> None:
         newer.commit(commit(2))
 
 
-def test_a_shard_that_was_given_up_is_read_anew(server: Server, store: RedisStore) -> None:
+@pytest.mark.parametrize("is_released", [True, False])
+def test_a_shard_that_comes_back_is_read_anew(server: Server, store: RedisStore, is_released: bool) -> None:
     """Another process may have had it meanwhile."""
     store.commit(commit(0, states={"web": b"ours"}))
-    store.release(SHARD)
+    if is_released:
+        store.release(SHARD)
     with closing(store_at(RedisAt(url=server.url))) as other:
         other.commit(commit(1, states={"web": b"theirs"}))
     assert store.fence(SHARD) == Fence(2, "b1", b"fence 2", b"memory")

@@ -107,7 +107,7 @@ def _options(settings: RedisAt) -> dict[str, Any]:
         "socket_connect_timeout": settings.timeout_s,
         "socket_keepalive": True,
         "protocol": 2,
-        # redis-py would send a command again, up to ten times: its own success would come back as a refusal.
+        # By default it connects up to ten times; how long to wait, and for what, is the worker's to say.
         "retry": Retry(NoBackoff(), 0),
         "driver_info": None,
     }

@@ -1,6 +1,7 @@
 """Sends commands to the server that has the key: the only one, or the right primary of a cluster.
 
-Talks to Redis. Nothing is ever sent twice by itself: a commit whose reply is lost may have been written.
+Talks to Redis, over redis-py's connections alone: its clients send a command again when a reply is lost, up
+to ten times, and a commit would find its own success and take it for a refusal.
 """
 
 from collections.abc import Callable
