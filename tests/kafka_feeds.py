@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard
+from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard, Work
 from detector.inputs.kafka.run import run
 from tests.watching import until
 
@@ -104,14 +104,14 @@ class Stop:
 class Running:
     """A worker in a thread of its own."""
 
-    def __init__(self, feed: Feed, keeper: Keeper) -> None:
+    def __init__(self, feed: Feed, keeper: Work) -> None:
         """Start it."""
         self.error: BaseException | None = None
         self._stop = Stop()
         self._thread = threading.Thread(target=self._run, args=(feed, keeper))
         self._thread.start()
 
-    def _run(self, feed: Feed, keeper: Keeper) -> None:
+    def _run(self, feed: Feed, keeper: Work) -> None:
         try:
             run(feed, keeper, self._stop)
         except BaseException as error:  # noqa: BLE001  (raised in the test)

@@ -47,6 +47,9 @@ class Store(Protocol):
     def fence(self, shard: str) -> Fence | None:
         """How far the shard has come, None before its first commit."""
 
+    def release(self, shard: str) -> None:
+        """Forget what is remembered of a shard that another process may write to from now on."""
+
     def load(self, shard: str, sources: Iterable[str]) -> dict[str, bytes]:
         """The stored states of these sources, as far as there are any."""
 

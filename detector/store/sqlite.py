@@ -76,6 +76,9 @@ class Store:
             row = self._connection.execute(query, (shard,)).fetchone()
         return None if row is None else Fence(*row)
 
+    def release(self, shard: str) -> None:
+        """Nothing is remembered, and nobody else writes to the file while it is open."""
+
     def load(self, shard: str, sources: Iterable[str]) -> dict[str, bytes]:
         """The stored states of these sources, as far as there are any."""
         self._check_shard(shard)
