@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -52,3 +54,16 @@ def test_a_graph_whose_data_lie_in_other_files_is_refused(tmp_path: Path, name: 
     (bundle / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     with pytest.raises(BadSetup, match=rf"{name} cannot be run \(its data lie in other files\)"):
         load(bundle)
+
+
+def test_loading_a_bundle_leaves_nothing_in_the_home(tmp_path: Path) -> None:
+    """The runtime's telemetry would begin a database there, to be sent, as soon as it is imported."""
+    home, bundle = tmp_path / "home", tmp_path / "bundle"
+    home.mkdir()
+    small_bundle(bundle, session=True)
+    code = f"from pathlib import Path; from detector.bundle import load; load(Path({str(bundle)!r}))"
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**kept, "HOME": str(home)}, capture_output=True, check=True
+    )
+    assert (done.stderr, list(home.iterdir())) == (b"", [])

@@ -4,12 +4,12 @@ import sys
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.bundle.runtime import onnxruntime
 from training.export.export import EXPECTED, export_step
 from training.export.graph import open_graph
 from training.export.parity import check_parity

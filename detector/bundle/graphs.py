@@ -56,7 +56,7 @@ class EndingModel:
 
 
 def _open(graph: bytes) -> tuple[Any, Any, Any]:
-    import onnxruntime as ort  # noqa: PLC0415  (0.1 s that --help must not pay)
+    from detector.bundle.runtime import onnxruntime as ort  # noqa: PLC0415  (0.1 s that --help must not pay)
 
     # The runtime would read any file, also by way of `..`. A tensor names its file under this key, and bytes
     # of a string lie together in a graph; nothing that training writes holds the word.

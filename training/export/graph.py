@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from onnx import helper, numpy_helper
+
+from detector.bundle.runtime import onnxruntime
 
 OPSET = 17
 IR_VERSION = 9
