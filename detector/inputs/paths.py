@@ -7,20 +7,22 @@ from fnmatch import fnmatchcase
 
 from detector.errors import Unreadable
 from detector.inputs.binary import refusal, why_no_log
+from detector.inputs.twins import once
 
 STDIN = "-"
 
 
 def find(inputs: Sequence[str], told: Callable[[str], object] = lambda _: None) -> list[str]:
-    """Every file that the arguments name, once, sorted; `-` stays as it is.
+    """Every file that the arguments name, once whatever names it has, sorted; `-` stays as it is.
 
-    What is no log is left out of folders and globs, and `told` why.
+    What is no log is left out of folders and globs, and what is a packed copy of another file everywhere;
+    `told` says why.
 
     Raises:
         Unreadable: an argument names nothing that can be read.
     """
     found = {path for argument in inputs for path in _named(argument, told)}
-    return sorted(found)
+    return sorted(once(found, inputs, told))
 
 
 def listed(argument: str) -> Iterable[str]:

@@ -5,7 +5,8 @@ is not a new file. Rules, in the order in which they are applied:
 
 1. A content is where its inode is, as long as that still begins with what was read of it.
 2. A content that is not found is looked for in its folder: under a rotated name, by what it begins with.
-3. What is left and begins as a living content of its family does is a copy of it, and is not read.
+3. What is left and begins as a living content of its family does is a copy of it, and is not read. At the
+   first look only an archive beside the file that it was packed from is one.
 4. What is left is new. A path that was read before gets a new generation, and so do files that rotation
    moved away from it between two looks.
 """
@@ -33,6 +34,7 @@ from detector.inputs.life import (
 )
 from detector.inputs.mark import NOWHERE, SPAN_BYTES, Fit, Identity, compare
 from detector.inputs.sighting import Seen, Sighting, age, family, is_rotation_of
+from detector.inputs.twins import plain_name
 
 LOOKS = 3  # at a folder, for one file
 Lives = dict[str, Life]  # by the name of their mark, in the order in which they began
@@ -73,7 +75,7 @@ class Rotation:
         for last in list(self._newest.values()):
             if not self._is_settled(last):
                 self.unsettled.add(last.mark.origin)
-        for seen in self._loose():
+        for seen in sorted(self._loose(), key=lambda seen: is_archive(seen.path)):  # after what it may hold
             try:
                 self._take(seen, first=is_first(seen.path), from_end=from_end)
             except FileNotFoundError:
@@ -89,7 +91,7 @@ class Rotation:
             return False
 
     def _take(self, seen: Seen, *, first: bool, from_end: bool) -> None:
-        original = None if first else self.copies.original(seen, self._relatives(seen))
+        original = self.copies.original(seen, self._unpacked(seen) if first else self._relatives(seen))
         if original:
             self.copies.note(seen, original)
         elif not first and self._may_belong_elsewhere(seen):
@@ -109,6 +111,13 @@ class Rotation:
             for life in self.lives.values():
                 self._kin.setdefault(family(life.mark.path), []).append(life)
         return [life for life in self._kin.get(family(os.path.realpath(seen.path)), ()) if not life.missing]
+
+    def _unpacked(self, seen: Seen) -> list[Life]:
+        """What an archive may have been packed from: at first, to begin alike is not enough for a copy."""
+        if not is_archive(seen.path):
+            return []
+        plain = plain_name(os.path.realpath(seen.path))
+        return [life for life in self._relatives(seen) if life.mark.path == plain]
 
     def _find(self, life: Life) -> None:
         """Rule 1."""

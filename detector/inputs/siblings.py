@@ -72,6 +72,12 @@ def feeds_of(paths: Iterable[str], *, joined: bool = True) -> list[Feed]:
     return sorted(set(feeds.values()), key=lambda feed: feed.origin)
 
 
+def is_rotated(path: str) -> bool:
+    """Whether a name may be a rotation's; one file with two names is known by the other."""
+    name = os.path.basename(path)  # noqa: PTH119
+    return bool(_BEHIND.fullmatch(name) or _WITHIN.fullmatch(name))
+
+
 def _read_name(path: str) -> tuple[str, _Place]:
     """The live file's path that a name speaks of, and the place; its own where it names no rotation."""
     folder, name = os.path.split(path)

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from detector.errors import Unreadable
@@ -11,6 +11,7 @@ from detector.inputs.archives import unreadable
 from detector.inputs.batch import Trouble
 from detector.inputs.mark import Identity
 from detector.inputs.paths import is_text, listed, nothing
+from detector.inputs.twins import preferred
 
 LISTINGS = 5  # of a folder that changes while it is listed
 # What rotation appends: .1, -20260131, .2026-01-31T00:00, .old; and then packing
@@ -58,14 +59,14 @@ class Sighting:
         self._folders.pop(os.path.dirname(path), None)  # noqa: PTH120  # the same
 
 
-def look(patterns: Iterable[str]) -> Sighting:
-    """Find what the patterns match; a file with two names is found once."""
+def look(patterns: Sequence[str]) -> Sighting:
+    """Find what the patterns match; a file with two names is found once, as in `paths.find`."""
     sighting = Sighting()
     for pattern in patterns:
         try:
             paths = list(listed(pattern))
             for path in paths:
-                _note(sighting, path)
+                _note(sighting, path, patterns)
             if not paths:
                 sighting.troubles.append(Trouble(pattern, nothing(pattern)))
         except Unreadable as error:
@@ -107,7 +108,7 @@ def age(seen: Seen) -> tuple[int, int]:
     return seen.mtime_ns, -int(numbered.group(1)) if numbered else 0
 
 
-def _note(sighting: Sighting, path: str) -> None:
+def _note(sighting: Sighting, path: str, named: Collection[str]) -> None:
     if not is_text(path):
         sighting.troubles.append(Trouble(repr(path), f"{path!r}: its name is not UTF-8; rename it."))
         return
@@ -117,7 +118,8 @@ def _note(sighting: Sighting, path: str) -> None:
         sighting.troubles.append(Trouble(path, str(unreadable(path, error))))
         return
     if seen:
-        sighting.files.setdefault(seen.identity, seen)
+        other = sighting.files.get(seen.identity, seen)
+        sighting.files[seen.identity] = seen if preferred(path, other.path, named) == path else other
         sighting.paths[path] = seen
 
 
