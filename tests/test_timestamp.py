@@ -71,6 +71,24 @@ def test_every_kind_is_read(kind: str, text: bytes, expected_us: int) -> None:
     assert [clock.read(kind, text, REFERENCE) for _ in range(3)] == [expected_us] * 3
 
 
+NEARLY = b" 0123456789:.,-+TZM"
+
+
+@pytest.mark.parametrize(("kind", "text", "expected_us"), READINGS)
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-5))])
+def test_a_warm_clock_reads_no_more_than_a_cold_one(
+    kind: str, text: bytes, expected_us: int, zone: tzinfo
+) -> None:
+    """Every text that differs from a good one by a byte; a restart forgets the days, and changes nothing."""
+    warm = Clock(zone)
+    for at in range(len(text)):
+        for other in NEARLY:
+            nearly = text[:at] + bytes([other]) + text[at + 1 :]
+            warm.read(kind, text, expected_us)
+            cold = Clock(zone).read(kind, nearly, expected_us)
+            assert warm.read(kind, nearly, expected_us) == cold, nearly
+
+
 def test_every_kind_has_a_reading() -> None:
     """No pattern is left without an example."""
     assert {kind for kind, *_ in READINGS} == set(PATTERNS)

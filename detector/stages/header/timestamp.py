@@ -29,9 +29,13 @@ class _Times(NamedTuple):
 
 def _times(mark: bytes) -> _Times:
     minutes = {b"%02d%b%02d" % (at // 60, mark, at % 60): at * 60 * SECOND_US for at in range(24 * 60)}
-    if mark == b":":
-        minutes |= {b" " + text[1:]: us for text, us in minutes.items() if text[:1] == b"0"}
     return _Times(minutes, {b"%b%02d" % (mark, at): at * SECOND_US for at in range(60)})
+
+
+def _padded(times: _Times) -> _Times:
+    """The same with ` 7:05` for `07:05`; only a kind whose pattern allows that may have it."""
+    padded = {b" " + text[1:]: us for text, us in times.minutes.items() if text[:1] == b"0"}
+    return _Times({**times.minutes, **padded}, times.seconds)
 
 
 class _Plan(NamedTuple):
@@ -48,7 +52,7 @@ _FRACTION = re.compile(rb"[.,]\d{1,9}")
 _END = 99  # of every stamp that ends with its seconds
 _COLON, _DOT, _NONE = map(_times, (b":", b".", b""))
 _PLANS: Final[Mapping[str, _Plan]] = {
-    "iso": _Plan(11, 16, 19, _COLON),
+    "iso": _Plan(11, 16, 19, _padded(_COLON)),
     "iso-dots": _Plan(11, 16, 19, _DOT),
     "slashes": _Plan(11, 16, 19, _COLON),
     "slashes-short": _Plan(9, 14, 17, _COLON),
