@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from detector.bundle import Bundle
 from detector.pipeline import Advance, Batch, advance
-from detector.records import Alert, ClosedSource, Line, Revision
-from detector.stages.judge import closing
+from detector.records import Alert, ClosedSource, Line, Revision, ScoredEvent
+from detector.stages.judge import alerts as alerting
+from detector.stages.judge import closing, judge, rarity
 from detector.stages.judge.policy import Policy
 from detector.stages.judge.state import SourceState, decode, encode
 from tests.small_bundle import EXPLAIN, SECOND, TEMPLATES, policy, small_bundle
@@ -30,6 +31,15 @@ EVENTS = st.lists(
     min_size=1,
     max_size=120,
 )
+SMALL = [
+    (judge, "ARMED_EVENTS", 5),
+    (judge, "QUIET_EVENTS", 15),
+    (judge, "WARM_EVENTS", 3),
+    (judge, "MAX_PATTERNS", 3),
+    (alerting, "MAX_ALERTS", 2),
+    (rarity, "EPISODE_GAP", 3),
+    (rarity, "MAX_SLOTS", 6),
+]
 FALL = 100 * SECOND  # a clock that is so far behind the one before has been set back
 CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=12)
 
@@ -53,6 +63,8 @@ class Shard:
         self.due: dict[str, int] = {}
         self.revisions: list[Revision] = []
         self.closed: list[ClosedSource] = []
+        self.events: list[ScoredEvent] = []
+        self.late = 0
 
     def run(self, batch: Batch) -> Advance:
         """Advance by one batch and keep its effects."""
@@ -64,7 +76,14 @@ class Shard:
             self._keep(source, state, done.due_us.get(source))
         self.revisions += done.revisions
         self.closed += done.closed
+        self.events += done.events
+        self.late += done.late
         return done
+
+    def settle(self, clock_us: int) -> None:
+        """Say what the clock alone calls for; what has been said is not due again."""
+        self.run(Batch([], [], [], clock_us))
+        assert all(due >= clock_us for due in self.due.values())
 
     def _keep(self, source: str, state: SourceState | None, due: int | None) -> None:
         self.states.pop(source, None)
@@ -75,11 +94,13 @@ class Shard:
                 self.due[source] = due
 
     def summary(self) -> dict[str, Any]:
-        """What must not depend on cuts: states, every alert's revisions, the closed sources."""
+        """What must not depend on cuts: states, alerts' revisions, closed sources, scores and counts."""
         return {
             "states": dict(sorted(self.states.items())),
             "revisions": sorted((r.alert_id, r.revision, r.payload) for r in self.revisions),
             "closed": sorted(msgspec.json.encode(c) for c in self.closed),
+            "events": sorted(msgspec.json.encode(e) for e in self.events),
+            "late": self.late,
         }
 
 
@@ -119,30 +140,92 @@ def cycle(cuts: list[int]) -> Iterator[int]:
         yield from cuts
 
 
+@pytest.fixture(params=["usual limits", "small limits"])
+def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Small ones let a short test reach what takes hundreds of events: silence, quiet, what is forgotten."""
+    if request.param == "small limits":
+        for module, name, value in SMALL:
+            monkeypatch.setattr(module, name, value)
+    return str(request.param)
+
+
 @pytest.mark.parametrize(("session", "idle_s"), [(False, 3000), (False, 30), (True, 30), (True, 150)])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS, cuts=CUTS)
 def test_any_cut_into_batches_gives_the_same_outcome(
-    bundles: dict[bool, Bundle], session: bool, idle_s: int, events: list[Event], cuts: list[int]
+    bundles: dict[bool, Bundle],
+    limits: str,
+    session: bool,
+    idle_s: int,
+    events: list[Event],
+    cuts: list[int],
 ) -> None:
-    """States to the bit, alerts with their revisions and closed sources do not depend on batches.
+    """States to the bit, alerts with their revisions, closed sources and scores do not depend on batches.
 
     Also where clocks are set forward and back; and no two alerts share an id.
     """
     bundle = bundles[session]
     rules = policy(bundle, threshold=0.5 if session else 4.0)
-    rules = msgspec.structs.replace(rules, idle_us=idle_s * SECOND)
+    small = limits == "small limits"
+    rules = msgspec.structs.replace(rules, idle_us=idle_s * SECOND, want_scores=small)
     whole, cut = Shard(bundle, rules), Shard(bundle, rules)
     for batch in batches(events, cycle([len(events)])):
         whole.run(batch)
     for batch in batches(events, cycle(cuts)):
         cut.run(batch)
+        cut.settle(batch.clock_us or 0)
+    whole.settle(batch.clock_us or 0)
     assert cut.summary() == whole.summary()
     timed = [alert for alert in decoded(whole.revisions) if alert.opened_at is not None]
     said = [(alert.alert_id, alert.revision) for alert in timed]
     assert len(said) == len(set(said))
     ended = [alert for alert in timed if alert.resolved_at is not None]
     assert all(instant(alert.resolved_at) >= instant(alert.opened_at) for alert in ended)
+
+
+@pytest.mark.parametrize("session", [False, True])
+def test_an_alert_outlives_what_is_remembered_of_its_life(bundles: dict[bool, Bundle], session: bool) -> None:
+    """While it fires, the life that it is of is not due to be forgotten: a clock would never be done."""
+    bundle = bundles[session]
+    rules = msgspec.structs.replace(
+        policy(bundle, threshold=1e9), idle_us=30 * SECOND, remember_us=100 * SECOND, resolve_us=500 * SECOND
+    )
+    shard = run_whole(bundle, rules, [(0, 0, 0, False)])
+    begun = 1_700_000_000 * SECOND
+    for tick_s in (40, 200, 501, 503):
+        shard.settle(begun + tick_s * SECOND)
+    assert shard.states == {}
+    assert [alert.status for alert in decoded(shard.revisions)] == ["firing", "resolved"]
+
+
+def test_many_quiet_events_resolve_an_alert_wherever_batches_end(
+    bundles: dict[bool, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were enough by the last line before a pause; after it they still are, with that line's time."""
+    monkeypatch.setattr(judge, "QUIET_EVENTS", 15)
+    bundle = bundles[False]
+    events = [(0, 0, 0, False), *steady(15, lambda i: i % 4 + 2), (0, 3, 900, False)]
+    rules = policy(bundle, threshold=1e9)
+    whole, cut = run_whole(bundle, rules, events), Shard(bundle, rules)
+    for batch in batches(events, cycle([16])):
+        cut.run(batch)
+        cut.settle(batch.clock_us or 0)
+    whole.settle(batch.clock_us or 0)
+    assert cut.summary() == whole.summary()
+    assert decoded(cut.revisions)[-1].resolved_at == "2023-11-14T22:13:35Z"
+
+
+@pytest.mark.parametrize("cuts", [[100], [1]])
+def test_a_line_later_than_its_life_could_last_is_counted(
+    bundles: dict[bool, Bundle], cuts: list[int]
+) -> None:
+    """In whatever batch it comes, and whether or not anything is left of the life that was over."""
+    bundle = bundles[True]
+    shard = Shard(bundle, policy(bundle, threshold=1e9, event_threshold=1e9))
+    late: list[Event] = [(0, 3, 0, False), (1, 3, 60, False), (0, 4, -59, False), (2, 4, 40, False)]
+    for batch in batches(late, cycle(cuts)):
+        shard.run(batch)
+    assert shard.late == 1
 
 
 def instant(text: str | None) -> datetime:

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from detector.embedded.watch import Bounds, Watch, follow
 from detector.errors import BadSetup, Unavailable
 from detector.inputs.batch import Batch
+from detector.shard.core import Rules, build
+from detector.stages.judge import closing
 from detector.store.sqlite import Store
-from tests.small_bundle import log_line, small_bundle
+from tests.small_bundle import TEMPLATES, log_line, small_bundle
 from tests.watching import START_S, core_of, lines_of, opened, outcome_of, records_of, replayed
 
 
@@ -222,6 +225,43 @@ def test_many_sources_that_are_due_at_once_are_taken_in_turns(sessions: Path, tm
         assert watch.counts.ended == 2500
         assert watch.counts.commits >= 4
         assert list(outcome_of(state).states) == ["job-9999"]
+
+
+def test_an_alert_may_stay_open_for_longer_than_lives_are_remembered(sessions: Path, tmp_path: Path) -> None:
+    """A look at lines that are forty days later ends, and the alert goes on firing."""
+    log, state = tmp_path / "app.log", tmp_path / "state.db"
+    later = [log_line(START_S + days * 86_400 + i, "web", 1, days) for days in (20, 40) for i in range(6)]
+    log.write_bytes(log_line(START_S, "web", TEMPLATES, 7) + b"".join(later))
+    core = build(sessions, {}, Rules(budget=200.0, resolve_after_s=60 * 86_400.0), [str(log)])
+    with opened(core, state, [log]) as watch:
+        to_end(watch)
+        assert (watch.counts.ended, watch.counts.commits) == (2, 1)
+    assert list(outcome_of(state).states) == ["job-40", "job-7"]
+
+
+def test_what_the_clock_never_settles_is_a_bug_that_ends_the_process(
+    sessions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said which source is due for ever, instead of committing without end."""
+    log = tmp_path / "app.log"
+    log.write_bytes(log_line(START_S, "web", 1, 7))
+    monkeypatch.setattr(closing, "due_us", lambda _state, _policy: 1)
+    with (
+        opened(core_of(sessions, log), tmp_path / "state.db", [log]) as watch,
+        pytest.raises(RuntimeError, match=r"job-7 is due at 1 by \d+, again and again"),
+    ):
+        watch.step()
+
+
+def test_lives_are_told_apart_for_as_long_as_late_stamps_are_believed(sessions: Path, tmp_path: Path) -> None:
+    """Lines that say the same, all dated eight days back, are alerts of their own."""
+    log, state = tmp_path / "app.log", tmp_path / "state.db"
+    now = [log_line(START_S + i, "web", i % 5, 1) for i in range(10)]
+    log.write_bytes(b"".join([*now, *[log_line(START_S - 8 * 86_400, "web", TEMPLATES, 7)] * 3, now[-1]]))
+    with opened(core_of(sessions, log), state, [log], Bounds(max_lines=1)) as watch:
+        to_end(watch)
+    alerts = [msgspec.json.decode(payload) for payload in outcome_of(state).alerts.values()]
+    assert [a["rule"] for a in alerts if a["source"] == "job-7"].count("new-template") == 3
 
 
 def test_where_to_begin_is_kept_before_the_first_line(bundle: Path, tmp_path: Path) -> None:

@@ -67,7 +67,12 @@ class Input:
         _say("A source is a short life that ends (block, request, job).", "the bundle's, else false"),
     ] = None
     idle_timeout_s: Annotated[
-        Positive | None, _say("A session has ended after this long without a line, in event time.", BUNDLE)
+        Positive | None,
+        _say(
+            "A session has ended, and a long-lived source is forgotten, after this long without a line, "
+            "in event time.",
+            BUNDLE + "; for long-lived sources else 7 days",
+        ),
     ] = None
     event_field: Annotated[
         str | None, _say("Field that is the event itself, where lines are not to be parsed.", BUNDLE)
@@ -97,7 +102,11 @@ class Input:
         _say("A line dated further from those before it does not move the clock until four more agree."),
     ] = 3_600.0
     allowed_lateness_s: Annotated[
-        NotNegative, _say("A line that is later than this starts its source anew, and is counted.")
+        NotNegative,
+        _say(
+            "How much later than the newest of its file a line may come and still belong to its life; "
+            "one that is later may begin a new one, and is counted."
+        ),
     ] = 5.0
 
 

@@ -32,7 +32,7 @@ class Advance(msgspec.Struct):
     revisions: list[Revision]
     closed: list[ClosedSource]
     events: list[ScoredEvent]
-    late: int  # lines that came after their life had been closed
+    late: int  # lines so late that the life they belong to is over
     dropped: int  # lines without a source
 
 

@@ -40,15 +40,17 @@ def _cut(
 ) -> int:
     lines, tokens, clocks = batch.lines, batch.tokens, batch.clocks
     size, session, idle = bundle.step.hidden_size, policy.session, policy.idle_us
+    late = 0
     if state is None or state.ended:
         indices = list(dropwhile(lambda i: lines[i].continuation, indices))  # of a life that is over
         if indices:
             first = indices[0]
             state = _newborn(state, size, lines[first].time_us, clocks[first], policy)
+            late = _is_late(lines[first].time_us, clocks[first], policy)
     if state is None:
         return 0
     stretch = Stretch(source, state, [], [], [])
-    last, late = state.last_us, 0
+    last = state.last_us
     for index in indices:
         line = lines[index]
         time_us = line.time_us
@@ -59,7 +61,7 @@ def _cut(
                 if overdue:
                     continue
             elif overdue or (time_us is not None and time_us > limit):
-                late += time_us is not None and time_us <= limit
+                late += _is_late(time_us, clocks[index], policy)
                 stretch.ends = True
                 stretches.append(stretch)
                 stretch = Stretch(source, new_state(size, session=session), [], [], [])
@@ -73,6 +75,15 @@ def _cut(
     stretches.append(stretch)
     _end_when_due(stretch, batch, policy, last)
     return late
+
+
+def _is_late(time_us: int | None, clock: int, policy: Policy) -> bool:
+    """Whether the first line of a life comes when a life that had it last would be over.
+
+    Whether there was such a life cannot be asked: of most that are over nothing is kept.
+    """
+    idle = policy.idle_us
+    return time_us is not None and idle is not None and time_us + idle < clock - policy.lateness_us
 
 
 def _newborn(

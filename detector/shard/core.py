@@ -11,7 +11,7 @@ from detector.errors import BadSetup
 from detector.inputs.siblings import Feed
 from detector.records import END, UNKNOWN
 from detector.shard.dating import Dating
-from detector.shard.reader import Bounds, Reader
+from detector.shard.reader import Bounds, Reader, decode_settings
 from detector.stages.header import header
 from detector.stages.header.header import Headers
 from detector.stages.judge.alerts import Naming
@@ -123,11 +123,17 @@ def _policy(bundle: Bundle, settings: InputSettings, rules: Rules, command: str,
         lateness_us=round(rules.allowed_lateness_s * SECOND_US),
         resolve_us=resolve_us,
         quiet_us=resolve_us // QUIET_SHARE,
-        remember_us=round(REMEMBER_S * SECOND_US),
+        remember_us=_remember_us(settings, rules.bounds),
         max_carried=rules.max_carried,
         naming=Naming(bundle=bundle.id, after_lines=rules.after_lines, replay=lambda _: command),
         want_scores=want_scores,
     )
+
+
+def _remember_us(settings: InputSettings, bounds: Bounds) -> int:
+    """For as long as a line is believed that comes late, and begins like one of a life before it."""
+    decoding = decode_settings(settings, bounds)
+    return max(round(REMEMBER_S * SECOND_US), decoding.max_pause_us, decoding.max_future_us)
 
 
 def explain_by(parser: Parser) -> Explain:

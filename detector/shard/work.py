@@ -29,7 +29,7 @@ class Counts(msgspec.Struct):
     alerts: int = 0  # opened
     revisions: int = 0
     ended: int = 0  # sources
-    late: int = 0  # lines that came after their life had been closed
+    late: int = 0  # lines so late that the life they belong to is over
     dropped: int = 0  # lines without a source
 
 
@@ -66,7 +66,10 @@ class ShardWork:
     def pass_time(self, clock_us: int, spare: AbstractSet[str] = frozenset()) -> None:
         """Say what the clock alone calls for, where it calls for something; not of the sources to spare."""
         while self._due(clock_us, 1, spare):
-            self._advance(Batch([], [], [], clock_us), spare)
+            done = self._advance(Batch([], [], [], clock_us), spare)
+            for source, at in done.due_us.items():
+                if at is not None and at < clock_us:
+                    raise RuntimeError(f"{source} is due at {at} by {clock_us}, again and again")
 
     def start_cold(self) -> None:
         """Forget every source and clock of the shard: lines between then and now are lost."""
@@ -85,7 +88,7 @@ class ShardWork:
         most = limit if limit == ALL_DUE else limit + len(spare)
         return [name for name in self._states.due(clock_us, most) if name not in spare]
 
-    def _advance(self, batch: Batch, spare: AbstractSet[str] = frozenset()) -> None:
+    def _advance(self, batch: Batch, spare: AbstractSet[str] = frozenset()) -> Advance:
         """One batch, with what is due by its clock, through the core and into the store."""
         # What a clock called for that went back within the batch cannot be said later: it is taken up whole.
         most = ALL_DUE if batch.falls else MAX_DUE
@@ -93,6 +96,7 @@ class ShardWork:
         core, loaded = self._core, self._states.load(names)
         done = advance(loaded, batch, core.bundle, core.policy, core.explain)
         self._commit(done)
+        return done
 
     def _commit(self, done: Advance) -> None:
         rejects = self.intake.take_rejects()

@@ -52,7 +52,8 @@ def due_us(state: SourceState, policy: Policy) -> int | None:
     silence = None if policy.session or state.silent or state.ended else silence_deadline(state, policy)
     if silence is not None:
         deadlines.append(silence)
-    forgotten = lives.forgotten_us(state, policy) if state.ended else None
+    # What is left of a life that is over stays as long as its alerts, however long ago that was.
+    forgotten = lives.forgotten_us(state, policy) if state.ended and not state.alerts else None
     if forgotten is not None:
         deadlines.append(forgotten)
     return min(deadlines) + policy.lateness_us if deadlines else None

@@ -256,7 +256,8 @@ def _is_over(state: SourceState, alert: OpenAlert, now: int, policy: Policy) -> 
     quiet = not policy.session and state.number - alert.flagged_number >= QUIET_EVENTS
     if alert.flagged_us is None:
         return quiet, None
-    if now > alert.flagged_us + policy.resolve_us:
-        return True, alert.flagged_us + policy.resolve_us
-    quiet = quiet and (state.last_us or 0) > alert.flagged_us + policy.quiet_us
-    return quiet, state.last_us
+    over_us = alert.flagged_us + policy.resolve_us
+    # Many quiet events were enough before this time was: so it is wherever they were looked at.
+    if quiet and alert.flagged_us + policy.quiet_us < (state.last_us or 0) <= over_us:
+        return True, state.last_us
+    return now > over_us, over_us
