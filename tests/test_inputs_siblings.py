@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 
@@ -72,11 +73,86 @@ def test_rotations_without_the_live_file_are_named_by_it(tmp_path: Path) -> None
         "report-2026-01-01.log report-2026-01-02.log",  # each day has a live file of its own
         "app.log app.log.1 app.log.2",  # the live file would be older than its rotations
         "app.log.2",
+        "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4",  # addresses
+        "192.168.1.20 192.168.1.7",
+        "v1.3 v1.2 v1",  # versions, also where something has the name without the last number
+        "1.2 1.1 1",
+        "db.v1.3 db.v1.2",
+        "kafka.server.2 kafka.server.1 kafka.server.0",
+        "web.example.org.2 web.example.org.1",
+        "app.log.1 app.log.2",  # of two files one direction always fits
+        "app.log-20260101-2 app.log-20260101-1",
     ],
 )
 def test_what_is_no_rotation_stays_a_log_of_its_own(tmp_path: Path, names: str) -> None:
     """Where names speak of nothing, or the time stamps speak against them, nothing is joined."""
     assert named(tmp_path, names) == [Feed(name, (name,)) for name in sorted(names.split())]
+
+
+@pytest.mark.parametrize("live", ["kafka.server", "web.example.org", "access_log", "node", "db.v1"])
+def test_a_number_is_a_rotation_where_the_live_file_is_there(tmp_path: Path, live: str) -> None:
+    """Whatever its name is, and whether it is given or not."""
+    assert named(tmp_path, f"{live}.2 {live}.1 {live}") == [Feed(live, (f"{live}.2", f"{live}.1", live))]
+    assert named(tmp_path, f"{live}.2 {live}.1") == [Feed(live, (f"{live}.2", f"{live}.1"))]
+
+
+@pytest.mark.parametrize("live", ["app.log", "catalina.out", "web.err", "notes.txt", "access_log", "e.jsonl"])
+def test_a_number_is_a_rotation_where_the_live_name_is_a_logs(tmp_path: Path, live: str) -> None:
+    """Without the live file."""
+    assert named(tmp_path, f"{live}.2.gz {live}.1") == [Feed(live, (f"{live}.2.gz", f"{live}.1"))]
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "is_one"),
+    [
+        ("Jan  3 10:00:00", "Jan  5 10:00:00", True),
+        ("Jan  5 10:00:00", "Jan  3 10:00:00", False),
+        ("Dec 30 10:00:00", "Jan  3 10:00:00", True),  # over the new year
+        ("Jan  3 10:00:00", "Dec 30 10:00:00", False),
+        ("2025-12-30 10:00:00", "Jan  3 10:00:00", True),
+        ("2026-01-03 10:00:00", "Dec 30 10:00:00", False),
+        ("Jan  3 10:00:00", "2025-12-30 10:00:00", False),
+        ("Jan  3 10:00:00", "no time at all", True),
+        ("one", "two", True),
+    ],
+)
+def test_two_numbered_files_are_joined_unless_their_stamps_say_otherwise(
+    tmp_path: Path, older: str, newer: str, is_one: bool
+) -> None:
+    """A missing year is the closest one; beside the live file, the names count for more than such a stamp."""
+    files = [tmp_path / "app.log.2", tmp_path / "app.log.1"]
+    for path, stamp in zip(files, (older, newer), strict=True):
+        path.write_text(f"{stamp} up\n")
+    assert (len(feeds_of(map(str, files))) == 1) is is_one
+    (tmp_path / "app.log.1").rename(tmp_path / "app.log")
+    assert len(feeds_of([str(tmp_path / "app.log"), str(tmp_path / "app.log.2")])) == 1
+
+
+@pytest.mark.parametrize(
+    ("before_s", "is_one"), [(0, True), (59, True), (60, True), (61, False), (120, False)]
+)
+@pytest.mark.parametrize(
+    "names", ["app.log.1 app.log", "app.log.2 app.log.1", "app.log-20260101 app.log-20260102 app.log"]
+)
+def test_a_rotation_may_begin_a_minute_before_the_one_before_it(
+    tmp_path: Path, names: str, before_s: int, is_one: bool
+) -> None:
+    """Writers that share a file are not in step; by more than that they are different logs."""
+    paths = [tmp_path / name for name in names.split()]
+    begun = datetime(2026, 1, 1, 10, tzinfo=UTC)
+    for number, path in enumerate(paths):
+        days = timedelta(days=number - 1 if number else 0)
+        at = begun + days - timedelta(seconds=before_s if number else 0)
+        path.write_text(f"{at:%Y-%m-%d %H:%M:%S} INFO up\n")
+    assert (len(feeds_of(map(str, paths))) == 1) is is_one
+
+
+def test_two_archives_of_one_number_are_ordered_by_their_stamps(tmp_path: Path) -> None:
+    """One is left behind by a log that is packed no longer."""
+    stamped(tmp_path / "app.log.1.gz", 1)
+    stamped(tmp_path / "app.log.1", 2)
+    (feed,) = feeds_of([str(tmp_path / "app.log.1"), str(tmp_path / "app.log.1.gz")])
+    assert [Path(path).name for path in feed.files] == ["app.log.1.gz", "app.log.1"]
 
 
 def test_the_order_in_which_files_are_named_does_not_matter(tmp_path: Path) -> None:
