@@ -38,9 +38,9 @@ def times_of(*paths: Path) -> list[datetime]:
     return [datetime.fromtimestamp((line.time_us or 0) / 1e6, UTC) for line, _ in timed]
 
 
-def written(path: Path, times: list[datetime], changed: datetime) -> None:
-    """A log of these times; the file was last changed at another."""
-    content = "".join(f"{at:%b} {at.day:2} {at:%H:%M:%S} web up\n" for at in times).encode()
+def written(path: Path, times: list[datetime], changed: datetime, before: bytes = b"") -> None:
+    """A log of these times behind other bytes; the file was last changed at another time."""
+    content = before + "".join(f"{at:%b} {at.day:2} {at:%H:%M:%S} web up\n" for at in times).encode()
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress(content, mtime=int(changed.timestamp())))
     else:
@@ -75,6 +75,18 @@ def test_a_large_file_is_dated_by_a_sample(tmp_path: Path, name: str) -> None:
     found = times_of(tmp_path / name)
     assert (found[0], found[-1]) == (times[0], times[-1])
     assert found == times
+
+
+@pytest.mark.parametrize("name", ["a.log", "a.log.gz"])
+@pytest.mark.parametrize("heading", [1, 17, 40])
+def test_lines_without_a_stamp_before_the_first_say_nothing_of_the_year(
+    tmp_path: Path, name: str, heading: int
+) -> None:
+    """A banner, or a long trace, of so many KiB before two years of lines."""
+    times = span(datetime(2024, 4, 4, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC), timedelta(hours=7))
+    banner = b"# build options of this program\n" * (heading * 32)
+    written(tmp_path / name, times, times[-1], banner)
+    assert times_of(tmp_path / name)[-len(times) :] == times
 
 
 def test_a_line_after_the_last_change_is_a_year_older_even_by_two_days(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ class Input:
     rotated: Annotated[
         Literal["joined", "separate"] | None,
         _say(
-            "Whether `app.log.1` and `app.log` are one source in `fit` and `replay`, as they are to a `watch` that saw "
-            "the rotation happen.",
+            "Whether `app.log.1` and `app.log` are one source in `fit` and `replay`, as they are to a "
+            "`watch` that saw the rotation happen.",
             "the bundle's, else joined",
         ),
     ] = None

@@ -85,7 +85,7 @@ class Dating:
         """Whether the lines' times are the same whatever is known of the file's."""
         near, _ = self._times(records, DecodeMemory(latest_us=latest_us))
         far, _ = self._times(records, DecodeMemory(latest_us=latest_us - OTHER_YEARS_US))
-        return near == far
+        return bool(near) and near == far  # lines without any stamp say nothing
 
     def _times(self, records: Iterable[Record], memory: DecodeMemory) -> tuple[list[int], DecodeMemory]:
         decoded = self._decoder.decode(records, memory)
