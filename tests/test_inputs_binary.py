@@ -18,6 +18,7 @@ import pytest
 from detector.cli.__main__ import app
 from detector.cli.run import run
 from detector.errors import Unreadable
+from detector.inputs.binary import Told
 from detector.inputs.follow import Follower
 from detector.inputs.paths import find
 from detector.inputs.read import read
@@ -154,6 +155,33 @@ def test_a_watch_leaves_binary_files_out_and_looks_again_when_they_change(tmp_pa
     os.utime(tmp_path / "some.db", ns=(1, 1))
     parts = [part for _ in range(3) for part in follower.poll(1000, 1 << 20).parts]
     assert [(part.origin, len(part.records)) for part in parts] == [(str(tmp_path / "some.db"), 100)]
+
+
+def test_a_file_is_looked_into_once_while_it_is_asked_for(tmp_path: Path) -> None:
+    """A look that does not ask for it ends that."""
+    path, told = tmp_path / "some", Told()
+    path.write_bytes(binaries(tmp_path)["picture.png"])
+    assert told.why(str(path), file=1, stamp=1) == "a picture"
+    path.write_bytes(LOG)
+    for _ in range(3):
+        told.begin_look()
+        assert told.why(str(path), file=1, stamp=1) == "a picture"
+    told.begin_look()
+    told.begin_look()
+    assert told.why(str(path), file=1, stamp=1) == ""
+
+
+def test_a_watch_forgets_the_files_that_went_away(tmp_path: Path) -> None:
+    """A folder of jobs sees thousands, and most of them are logs, which are followed."""
+    follower = Follower([str(tmp_path)])
+    for number in range(20):
+        job = tmp_path / f"job-{number}.log"
+        job.write_bytes(LOG)
+        follower.poll(1000, 1 << 20)
+        job.unlink()
+        follower.poll(1000, 1 << 20)
+    told = follower._binaries
+    assert len(told._files) + len(told._asked) <= 2
 
 
 @pytest.mark.parametrize("name", ["crashed", "hole", "windows", "no-mark"])

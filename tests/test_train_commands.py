@@ -109,6 +109,24 @@ def test_parse_prints_the_rows_of_tailrace_parse(folder: Path) -> None:
     assert len({row["template_id"] for row in learnt}) == 5
 
 
+def test_parse_counts_what_it_cannot_read_and_shows_the_first(folder: Path, tmp_path: Path) -> None:
+    """However many there are; both commands say it alike."""
+    log = tmp_path / "new.log"
+    log.write_bytes(
+        b"x" * 2_000_000 + b"\n" + (folder / "normal.log").read_bytes() + (b"y" * 1_100_000 + b"\n") * 8
+    )
+    for words in (
+        ["training", "parse", log, *OPTIONS],
+        ["detector", "parse", log, "--bundle", folder / "bundle"],
+    ):
+        done = tailrace(*map(str, words))
+        said = done.stderr.splitlines()
+        first = next(line for line in said if line.startswith(f"{log}:0: "))
+        assert sum(line.startswith(f"{log}:") for line in said) == 5
+        assert said[-1] == f"warning: 9 records could not be read; the first: {first}"
+        assert len(rows(done.stdout)) == len((folder / "normal.log").read_bytes().splitlines())
+
+
 def test_inspect_says_what_a_bundle_holds(folder: Path) -> None:
     """Data, templates with their ids, and a threshold for every budget."""
     [found] = rows(tailrace("training", "inspect", folder / "bundle", "--format", "json").stdout)

@@ -2,11 +2,19 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
+from detector.words import counted
+
+if TYPE_CHECKING:
+    from detector.inputs.siblings import Feed
+    from detector.shard.intake import Intake
+    from detector.stages.judge.policy import Explain
+
+SHOWN_REJECTS = 5  # a file of another kind may hold nothing else
 
 
 def parse(
@@ -23,18 +31,31 @@ def parse(
     """
     from detector.cli.start import core_of, read_settings, warn  # noqa: PLC0415  # heavy: --help need not wait
     from detector.inputs.paths import find  # noqa: PLC0415
-    from detector.inputs.read import read_feed  # noqa: PLC0415
     from detector.shard.intake import Intake  # noqa: PLC0415
 
     core = core_of(read_settings(config), bundle, options, inputs)
     intake = Intake(core.new_reader(), core.parser)
-    for feed in core.feeds(find(inputs, warn)):
-        records = read_feed(feed, max_line_bytes=core.rules.bounds.max_line_bytes)
-        for timed in intake.timed(feed.origin, records):
+    write_parsed(intake, core.feeds(find(inputs, warn)), core.explain, core.rules.bounds.max_line_bytes)
+
+
+def write_parsed(intake: "Intake", feeds: Iterable["Feed"], explain: "Explain", max_line_bytes: int) -> None:
+    """Print the rows of every log, and on standard error the first rejects and how many there are."""
+    from detector.cli.start import warn  # noqa: PLC0415
+    from detector.inputs.read import read_feed  # noqa: PLC0415
+
+    count, first = 0, ""
+    for feed in feeds:
+        for timed in intake.timed(feed.origin, read_feed(feed, max_line_bytes=max_line_bytes)):
             batch = intake.batch(timed)
-            write_rows(parsed_rows(batch.lines, batch.tokens, core.explain))
-    for reject in intake.take_rejects():
-        sys.stderr.write(f"{reject.origin}:{reject.offset}: {reject.reason}\n")
+            write_rows(parsed_rows(batch.lines, batch.tokens, explain))
+            for reject in intake.take_rejects():
+                said = f"{reject.origin}:{reject.offset}: {reject.reason}"
+                first = first or said
+                if count < SHOWN_REJECTS:
+                    sys.stderr.write(said + "\n")
+                count += 1
+    if count:
+        warn(f"{counted(count, 'record')} could not be read; the first: {first}")
 
 
 def parsed_rows(lines: Iterable[Any], tokens: Iterable[int], explain: Any) -> Iterable[dict[str, Any]]:

@@ -80,18 +80,23 @@ def _judged_wide(text: str) -> str:
 
 
 class Told:
-    """What files were found to be, for as long as they stay as they are."""
+    """What files were found to be, for as long as they stay as they are and are asked for."""
 
     def __init__(self) -> None:
         """Know none."""
         self._files: dict[Hashable, tuple[Hashable, str]] = {}
+        self._asked: dict[Hashable, tuple[Hashable, str]] = {}
+
+    def begin_look(self) -> None:
+        """What was not asked for again is forgotten: it went away, or is followed by now."""
+        self._files, self._asked = self._asked, {}
 
     def why(self, path: str, file: Hashable, stamp: Hashable) -> str:
         """`why_no_log`, looked at again when the stamp of the file is another."""
         known, why = self._files.get(file, (None, ""))
         if known != stamp:
             why = why_no_log(path)
-            self._files[file] = stamp, why
+        self._asked[file] = stamp, why
         return why
 
 

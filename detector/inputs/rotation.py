@@ -57,6 +57,7 @@ class Rotation:
     def find_all(self) -> None:
         """Rules 1 and 2."""
         self.copies.begin_look()
+        self.binaries.begin_look()
         for life in self.lives.values():
             self._find(life)
             if not life.missing:

@@ -1,7 +1,5 @@
 """`tailrace-train parse`: learn templates from files and print what every line is. Reads files."""
 
-import sys
-
 from detector.cli.options import ConfigFile, InputOptions, Inputs
 from training.cli.extra import need_training_extra
 
@@ -19,10 +17,9 @@ def parse(
     """
     need_training_extra()
     from detector.bundle import InputSettings  # noqa: PLC0415  # heavy, and --help need not wait
-    from detector.cli.parse import parsed_rows, write_rows  # noqa: PLC0415
+    from detector.cli.parse import write_parsed  # noqa: PLC0415
     from detector.cli.start import input_overrides, read_settings, warn  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
-    from detector.inputs.read import read_feed  # noqa: PLC0415
     from detector.shard.core import explain_by  # noqa: PLC0415
     from detector.shard.dating import Dating  # noqa: PLC0415
     from detector.shard.intake import Intake  # noqa: PLC0415
@@ -39,11 +36,4 @@ def parse(
     parser = Parser(learnt.vocabulary)
     dating = Dating(learnt.input, learnt.headers, bounds)
     intake = Intake(Reader(learnt.input, learnt.headers, bounds, dating.latest_us), parser)
-    explain = explain_by(parser)
-    for feed in dating.feeds(paths):
-        records = read_feed(feed, max_line_bytes=bounds.max_line_bytes)
-        for timed in intake.timed(feed.origin, records):
-            batch = intake.batch(timed)
-            write_rows(parsed_rows(batch.lines, batch.tokens, explain))
-    for reject in intake.take_rejects():
-        sys.stderr.write(f"{reject.origin}:{reject.offset}: {reject.reason}\n")
+    write_parsed(intake, dating.feeds(paths), explain_by(parser), bounds.max_line_bytes)
