@@ -105,13 +105,13 @@ def test_batches_stay_within_lines_and_bytes_and_leave_no_hole() -> None:
 def test_time_passes_only_as_far_as_the_broker_answers() -> None:
     """While nobody says that there is nothing more, a shard is not known to be quiet."""
     shard = Shard("t", 0)
-    lanes = Lanes(lanes={shard: Lane(after=9, handed=9, position=10, end=10, answered_s=100.0)})
-    assert lanes.quiet() == {shard: 0.0}
-    assert lanes.quiet() == {shard: 0.0}
+    lanes = Lanes(begun=0, lanes={shard: Lane(after=9, handed=9, position=10, end=10, answered_s=100.0)})
+    assert lanes.quiet_s(shard) == 0.0
+    assert lanes.quiet_s(shard) == 0.0
     lanes.lanes[shard].answered_s = 102.5
-    assert lanes.quiet() == {shard: 2.5}
+    assert lanes.quiet_s(shard) == 2.5
     lanes.queue(PartitionBatch(shard, 9, 11, [], at_end=True))
-    assert lanes.quiet() == {}
+    assert lanes.quiet_s(shard) is None
 
 
 def test_a_hole_between_batches_ends_the_worker() -> None:

@@ -13,6 +13,7 @@ from detector.inputs.kafka.feed import PartitionBatch
 from detector.inputs.kafka.member import Member
 
 BUFFERED = 2  # batches that wait for the one in hand
+FETCH_BYTES = 1 << 20  # as they lie on the broker, held ready for each partition
 REQUEST_TIMEOUT_S = 40.0  # longer than any session
 
 
@@ -59,7 +60,7 @@ def build(member: Member) -> App:
         stream_buffer_maxsize=BUFFERED,
         stream_recovery_delay=0.0,
         consumer_auto_offset_reset="none",
-        consumer_max_fetch_size=feed.max_bytes,
+        consumer_max_fetch_size=min(feed.max_bytes, FETCH_BYTES),
         broker_session_timeout=feed.session_timeout_s,
         broker_heartbeat_interval=feed.session_timeout_s / 10,
         broker_request_timeout=REQUEST_TIMEOUT_S + feed.session_timeout_s,

@@ -69,15 +69,14 @@ class Lanes:
             f"{batch.shard}: a batch begins after {batch.after}, but {lane.after} was the last one processed"
         )
 
-    def quiet(self) -> dict[Shard, float]:
-        """How long the broker has had nothing more, for every shard that is at its end."""
-        found = {}
-        for shard, lane in self.lanes.items():
-            if lane.is_at_end:
-                if lane.ended_s is None:
-                    lane.ended_s = lane.answered_s
-                found[shard] = max(0.0, lane.answered_s - lane.ended_s)
-        return found
+    def quiet_s(self, shard: Shard) -> float | None:
+        """How long the broker has had nothing more; None unless everything up to the end is processed."""
+        lane = self.lanes.get(shard)
+        if lane is None or not lane.is_at_end or not self.is_open:
+            return None
+        if lane.ended_s is None:
+            lane.ended_s = lane.answered_s
+        return max(0.0, lane.answered_s - lane.ended_s)
 
     def hints(self) -> dict[Shard, int]:
         """Offsets that the group has not been told."""

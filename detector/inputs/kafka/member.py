@@ -18,6 +18,8 @@ from detector.inputs.kafka.fetching import FetchThread
 from detector.inputs.kafka.hand import Hand
 from detector.inputs.kafka.lanes import Lane, Lanes
 
+AGAIN_S = 1.0  # a broker that has just taken over may not know the end of its log yet
+
 log = structlog.get_logger("kafka")
 
 
@@ -64,8 +66,8 @@ class Member:
     async def _begin(self, rebalances: int, shards: list[Shard], thread: FetchThread) -> None:
         work, lanes = self._work, self.lanes
         await self.drop()
-        logs = await thread.ask(thread.logs(shards))
         fences = {shard: await self.hand.do(work.fence, shard) for shard in shards}
+        logs = await self._logs(fences, thread)
         since = await self._since([shard for shard in shards if fences[shard] is None], logs, thread)
         stopped: dict[Shard, str] = {}
         for shard in shards:
@@ -81,6 +83,14 @@ class Member:
         await thread.ask(thread.go_to(positions, stopped))
         lanes.stopped = stopped
         lanes.begun = rebalances
+
+    async def _logs(self, fences: dict[Shard, int | None], thread: FetchThread) -> dict[Shard, range]:
+        """Where the logs begin and end; asked again where one ends too early to be true."""
+        logs = await thread.ask(thread.logs(fences))
+        if any(fence is not None and fence >= logs[shard].stop for shard, fence in fences.items()):
+            await asyncio.sleep(AGAIN_S)
+            logs = await thread.ask(thread.logs(fences))
+        return logs
 
     async def _since(
         self, shards: list[Shard], logs: dict[Shard, range], thread: FetchThread
@@ -137,9 +147,11 @@ class Member:
 
     async def tick(self) -> None:
         """Tell the shell of the shards that are at the end of their log."""
-        for shard, quiet_s in self.lanes.quiet().items():
-            if not self.lanes.is_open or self.failed.done():
-                return
+        for shard in list(self.lanes.lanes):
+            # Asked anew for each: a batch may have come while the one before it was told.
+            quiet_s = self.lanes.quiet_s(shard)
+            if quiet_s is None or self.failed.done():
+                continue
             try:
                 await self.hand.do(self._work.tick, shard, quiet_s)
             except Exception as error:  # noqa: BLE001  (ends the process)

@@ -74,8 +74,7 @@ async def _told(stopping: Stopping) -> None:
 async def _ticks(member: Member) -> None:
     while True:
         await asyncio.sleep(member.feed.tick_s)
-        if member.lanes.is_open:
-            await member.tick()
+        await member.tick()
 
 
 async def _hints(member: Member) -> None:
