@@ -78,10 +78,10 @@ class Store:
         rows = self._db.execute("SELECT value FROM record WHERE partition = ? ORDER BY rowid", (partition,))
         return [value for (value,) in rows]
 
-    def shards_of(self, pid: int) -> set[int]:
-        """The partitions that a process has ever begun."""
+    def begins_of(self, pid: int) -> list[int]:
+        """The partitions that a process has begun, as often as it has."""
         rows = self._db.execute("SELECT partition FROM begun WHERE pid = ?", (pid,))
-        return {partition for (partition,) in rows}
+        return [partition for (partition,) in rows]
 
 
 def main(address: str, topic: str, path: str, pause_s: str = "0") -> None:

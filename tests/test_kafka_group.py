@@ -18,6 +18,7 @@ from tests.watching import until
 
 PARTITIONS = 4
 EACH = 1500  # records of a partition
+SLOW_S = 0.25  # for a batch of 50 records: half a minute for all of them
 
 
 @contextmanager
@@ -38,8 +39,14 @@ def filled(kafka: Broker, topic: str) -> None:
         topics.produce(kafka.address, topic, lines_of(EACH), partition=partition)
 
 
-def assert_each_once(store: Store) -> None:
-    """Every record is there once, in its partition's order."""
+def finish(kafka: Broker, topic: str, path: Path) -> None:
+    """Let one more worker read the rest; every record is there once then, in its partition's order."""
+    store = Store(path)
+    with worker(kafka, topic, path) as last:
+        until(lambda: len(store.begins_of(last.pid)) == PARTITIONS or last.poll() is not None)
+        until(lambda: store.count() >= EACH * PARTITIONS or last.poll() is not None)
+        last.terminate()
+        assert last.wait(10) == 0, path.with_suffix(".err").read_text()
     for partition in range(PARTITIONS):
         assert store.values(partition) == lines_of(EACH)
 
@@ -48,18 +55,19 @@ def test_a_member_that_joins_takes_shards_and_gives_them_back(kafka: Broker, tmp
     """Two workers share the shards, batches in hand are finished before they go, and one goes on alone."""
     filled(kafka, "joins")
     path, store = tmp_path / "store", Store(tmp_path / "store")
-    with worker(kafka, "joins", path, 0.05) as first:
-        until(lambda: store.count() > 100 or first.poll() is not None)
-        with worker(kafka, "joins", path, 0.05) as second:
-            until(lambda: len(store.shards_of(second.pid)) == PARTITIONS // 2 or second.poll() is not None)
-            at = store.count()
-            until(lambda: store.count() > at + 500 or first.poll() is not None)
+    with worker(kafka, "joins", path, SLOW_S) as first:
+        until(lambda: store.count() > 0 or first.poll() is not None)
+        with worker(kafka, "joins", path, SLOW_S) as second:
+            until(lambda: len(store.begins_of(second.pid)) == PARTITIONS // 2 or second.poll() is not None)
+            at, begins = store.count(), len(store.begins_of(first.pid))
+            until(lambda: store.count() > at + 300 or first.poll() is not None)
             second.terminate()
             assert second.wait(10) == 0, path.with_suffix(".err").read_text()
-        until(lambda: store.count() >= EACH * PARTITIONS or first.poll() is not None)
+        until(lambda: len(store.begins_of(first.pid)) >= begins + PARTITIONS or first.poll() is not None)
         first.terminate()
         assert first.wait(10) == 0, path.with_suffix(".err").read_text()
-    assert_each_once(store)
+    assert store.count() < EACH * PARTITIONS  # all of it happened while there was work
+    finish(kafka, "joins", path)
 
 
 def test_a_worker_that_is_killed_again_and_again_loses_and_doubles_nothing(
@@ -79,11 +87,7 @@ def test_a_worker_that_is_killed_again_and_again_loses_and_doubles_nothing(
             threading.Event().wait(rng.uniform(0.0, 0.1))
             assert process.poll() is None, path.with_suffix(".err").read_text()
             process.kill()
-    with worker(kafka, "killed-again", path) as process:
-        until(lambda: store.count() >= EACH * PARTITIONS or process.poll() is not None)
-        process.terminate()
-        assert process.wait(10) == 0, path.with_suffix(".err").read_text()
-    assert_each_once(store)
+    finish(kafka, "killed-again", path)
 
 
 def test_a_worker_that_was_away_cannot_write_over_the_one_that_took_its_shards(
@@ -92,15 +96,18 @@ def test_a_worker_that_was_away_cannot_write_over_the_one_that_took_its_shards(
     """A process that stands still for longer than its session comes back as a zombie: nothing is doubled."""
     filled(kafka, "away")
     path, store = tmp_path / "store", Store(tmp_path / "store")
-    with worker(kafka, "away", path, 0.05) as first, worker(kafka, "away", path, 0.05) as second:
-        until(lambda: bool(store.shards_of(first.pid)) and bool(store.shards_of(second.pid)))
-        at = store.count()
-        until(lambda: store.count() > at + 200)
-        first.send_signal(signal.SIGSTOP)
-        until(lambda: len(store.shards_of(second.pid)) == PARTITIONS or second.poll() is not None)
-        first.send_signal(signal.SIGCONT)
-        until(lambda: store.count() >= EACH * PARTITIONS or second.poll() is not None)
-    assert_each_once(store)
+    with worker(kafka, "away", path, SLOW_S) as first:
+        until(lambda: len(store.begins_of(first.pid)) == PARTITIONS or first.poll() is not None)
+        with worker(kafka, "away", path, SLOW_S) as second:
+            until(lambda: len(store.begins_of(second.pid)) == PARTITIONS // 2 or second.poll() is not None)
+            first.send_signal(signal.SIGSTOP)
+            until(lambda: set(store.begins_of(second.pid)) == set(range(PARTITIONS)) or bool(second.poll()))
+            begins, at = len(store.begins_of(first.pid)), store.count()
+            first.send_signal(signal.SIGCONT)
+            until(lambda: len(store.begins_of(first.pid)) > begins or first.poll() is not None)
+            until(lambda: store.count() > at)
+    assert store.count() < EACH * PARTITIONS  # all of it happened while there was work
+    finish(kafka, "away", path)
 
 
 def test_a_broker_that_is_killed_and_started_again_is_waited_for(kafka: Broker, tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_a_broker_that_is_killed_and_started_again_is_waited_for(kafka: Broker, 
                 kafka.kill()
                 kafka.start()
             until(lambda: store.count() >= EACH * PARTITIONS or process.poll() is not None)
-    assert_each_once(store)
+    finish(kafka, "broker-killed", path)
     sys.stdout.write(f"starts of the worker: {starts}\n")
     assert starts <= 3
 
