@@ -1,6 +1,7 @@
 """The commands beside `fit`, through the real command line: parse, evaluate, inspect and export."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,10 +17,12 @@ from tests.session_log import OPTIONS, QUICK, write_log
 from training.evaluate.evaluate import read_labels
 
 
-def tailrace(program: str, *arguments: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
+def tailrace(
+    program: str, *arguments: str | Path, code: int = 0, piped: str | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run a command that must end with this code."""
     command = [sys.executable, "-m", f"{program}.cli.__main__", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=piped, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     return done
 
@@ -125,6 +128,38 @@ def test_parse_counts_what_it_cannot_read_and_shows_the_first(folder: Path, tmp_
         assert sum(line.startswith(f"{log}:") for line in said) == 5
         assert said[-1] == f"warning: 9 records could not be read; the first: {first}"
         assert len(rows(done.stdout)) == len((folder / "normal.log").read_bytes().splitlines())
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_parse_reads_standard_input_as_a_file(folder: Path, name: str) -> None:
+    """It is read twice, as a file is, and gives the same rows."""
+    expected = tailrace("training", "parse", folder / "normal.log", *OPTIONS).stdout
+    piped = (folder / "normal.log").read_text(encoding="utf-8")
+    assert tailrace("training", "parse", name, *OPTIONS, piped=piped).stdout == expected
+
+
+def test_fit_learns_the_same_from_standard_input(folder: Path, tmp_path: Path) -> None:
+    """Every pass reads it from its beginning."""
+    piped = (folder / "normal.log").read_text(encoding="utf-8")
+    tailrace("training", "fit", "-", *OPTIONS, *QUICK, "--out", tmp_path / "bundle", piped=piped)
+    for file in ("model.onnx", "ending.onnx", "templates.json", "calibration.json"):
+        assert (tmp_path / "bundle" / file).read_bytes() == (folder / "bundle" / file).read_bytes()
+
+
+def test_evaluate_reads_standard_input_as_a_file(folder: Path) -> None:
+    """Also where the simple detectors read it once more."""
+    words = [*evaluate(folder, "--train", folder / "normal.log", "--format", "json", *OPTIONS)]
+    expected = tailrace("training", *words).stdout
+    words[1] = "-"
+    piped = (folder / "new.log").read_text(encoding="utf-8")
+    assert tailrace("training", *words, piped=piped).stdout == expected
+
+
+def test_a_pipe_with_a_name_is_refused(tmp_path: Path) -> None:
+    """It can be read once; the message says that standard input can stand for it."""
+    os.mkfifo(tmp_path / "pipe")
+    done = tailrace("training", "parse", tmp_path / "pipe", code=2)
+    assert "give it as standard input, -" in done.stderr
 
 
 def test_inspect_says_what_a_bundle_holds(folder: Path) -> None:

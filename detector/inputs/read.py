@@ -1,6 +1,7 @@
 """Read whole files once: what replay and training do. Reads files and standard input."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 
 from detector.errors import Unreadable
@@ -110,7 +111,14 @@ def _archive(path: str, offset: int) -> Iterator[bytes]:
 
 
 def _stdin(offset: int) -> Iterator[bytes]:
+    """Of a file, from where it was handed over and as often as somebody asks; a pipe comes once."""
     try:
+        if stat.S_ISREG(os.fstat(STDIN_DESCRIPTOR).st_mode):
+            offset += os.lseek(STDIN_DESCRIPTOR, 0, os.SEEK_CUR)
+            while chunk := os.pread(STDIN_DESCRIPTOR, CHUNK_BYTES, offset):
+                yield chunk
+                offset += len(chunk)
+            return
         while chunk := os.read(STDIN_DESCRIPTOR, CHUNK_BYTES):
             if offset < len(chunk):
                 yield chunk[offset:]

@@ -58,11 +58,14 @@ def evaluate(
 
     from detector.cli.start import core_of, read_settings, warn  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
+    from training.cli.readable_twice import readable_twice  # noqa: PLC0415
     from training.evaluate.compare import compare  # noqa: PLC0415
 
     core = core_of(read_settings(config), bundle, options, list(files), budget=budget)
     trained = find(list(train), warn) if train else []
-    found = compare(core, find(files, warn), labels, trained, prevalence)
+    tested = find(files, warn)
+    with readable_twice(tested if trained else []):
+        found = compare(core, tested, labels, trained, prevalence)
     sys.stderr.write(
         f"{found.labelled} of {counted(found.sources, 'source')} with a label; "
         f"{counted(found.unseen, 'label')} without a source\n"

@@ -80,6 +80,7 @@ def fit(
     from detector.inputs.paths import find  # noqa: PLC0415
     from detector.shard.reader import Bounds  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
+    from training.cli.readable_twice import readable_twice  # noqa: PLC0415
     from training.made import Order  # noqa: PLC0415
     from training.make import can_resume, make  # noqa: PLC0415
 
@@ -107,7 +108,7 @@ def fit(
     )
     if resume and not can_resume(out):
         sys.stderr.write(f"nothing to resume: no checkpoint in {out}; the fit starts anew\n")
-    with Shown(paths, epochs) as shown:
+    with readable_twice(paths), Shown(paths, epochs) as shown:
         made = make(order, shown.told, shown.stage, lambda: datetime.now(UTC))
     _say(made)
 

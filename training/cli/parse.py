@@ -26,14 +26,16 @@ def parse(
     from detector.shard.reader import Bounds, Reader  # noqa: PLC0415
     from detector.stages.parse.parse import Parser  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
+    from training.cli.readable_twice import readable_twice  # noqa: PLC0415
     from training.corpus import learn  # noqa: PLC0415
 
     settings, paths = read_settings(config), find(files, warn)
     bounds = Bounds(settings.input.max_line_bytes, settings.input.max_future_s)
     wanted = InputSettings(**input_overrides(settings, options))  # type: ignore[arg-type]
-    with Shown(paths, 1) as shown:
-        learnt = learn(paths, wanted, bounds, shown.told)
-    parser = Parser(learnt.vocabulary)
-    dating = Dating(learnt.input, learnt.headers, bounds)
-    intake = Intake(Reader(learnt.input, learnt.headers, bounds, dating.latest_us), parser)
-    write_parsed(intake, dating.feeds(paths), explain_by(parser), bounds.max_line_bytes)
+    with readable_twice(paths):
+        with Shown(paths, 1) as shown:
+            learnt = learn(paths, wanted, bounds, shown.told)
+        parser = Parser(learnt.vocabulary)
+        dating = Dating(learnt.input, learnt.headers, bounds)
+        intake = Intake(Reader(learnt.input, learnt.headers, bounds, dating.latest_us), parser)
+        write_parsed(intake, dating.feeds(paths), explain_by(parser), bounds.max_line_bytes)
