@@ -6,7 +6,7 @@ import pytest
 
 from detector.cli.__main__ import app
 from detector.cli.run import run
-from tests.small_bundle import small_bundle
+from tests.small_bundle import WORDS, small_bundle
 from tests.watching import lines_of
 from training.cli.__main__ import app as training
 
@@ -60,6 +60,46 @@ def test_an_event_field_without_the_exact_parser_is_refused(
     words = ["fit", str(log), "--out", str(log.parent / "new"), "--event-field", "id"]
     assert run(training, words) == 2
     assert "--event-field id needs --parser exact" in capsys.readouterr().err
+
+
+def other_log(path: Path, header: str) -> str:
+    """A log of a program that no bundle here knows; gives its first line."""
+    lines = [f"{header}{WORDS[at % 7]} went to {WORDS[at % 5]} by way of {at}" for at in range(200)]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("", "none of the first 200 lines begins with a header that the bundle knows, such as "),
+        ("2026-01-02T03:04:05Z web-a ", "none of the first 200 messages matches a template of the bundle, "),
+    ],
+)
+def test_a_log_that_was_not_learnt_is_told_once_with_an_example(
+    log: Path, header: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No alert would otherwise be taken for good news."""
+    first = other_log(log, header)
+    parse = ["parse", str(log), "--bundle", str(log.parent / "streams")]
+    for command in [*commands(log, "streams"), parse]:
+        assert run(app, command) == 0
+        said = capsys.readouterr().err
+        assert said.count(told) == 1
+        assert first in said
+        assert "tailrace-train fit" in said
+
+
+def test_a_few_unknown_lines_are_no_other_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is said below 20 lines, nor where one line in a hundred is known."""
+    known = log.read_text().splitlines(keepends=True)
+    other_log(log, "2026-01-02T03:04:05Z web-a ")
+    unknown = log.read_text().splitlines(keepends=True)
+    for lines in (unknown[:19], [*known[:2], *unknown[:198]]):
+        log.write_text("".join(lines))
+        for command in commands(log, "streams")[:1]:
+            assert run(app, command) == 0
+            assert "bundle" not in capsys.readouterr().err
 
 
 def test_a_fit_on_lines_of_one_time_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

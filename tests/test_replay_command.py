@@ -60,7 +60,7 @@ def test_what_is_one_is_counted_as_one(words: list[str], capsys: pytest.CaptureF
     ]
     Path(words[1]).write_bytes(b"no time here\n")
     assert run(app, words) == 0
-    assert "the lines have no times to count days by" in capsys.readouterr().out
+    assert "no times were found in the lines to count days by" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shown", ["text", "json"])

@@ -36,6 +36,8 @@ def parse(
     core = core_of(read_settings(config), bundle, options, inputs)
     intake = Intake(core.new_reader(), core.parser)
     write_parsed(intake, core.feeds(find(inputs, warn)), core.explain, core.rules.bounds.max_line_bytes)
+    if strange := intake.strange(whole=True):
+        warn(strange)
 
 
 def write_parsed(intake: "Intake", feeds: Iterable["Feed"], explain: "Explain", max_line_bytes: int) -> None:

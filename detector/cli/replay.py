@@ -188,6 +188,8 @@ def _run(
             sinks.take(step)
             _show(step, latest, json=json, show=show)
         _show_text(latest)
+    if strange := run.strange() if show else "":
+        warn(strange)
     if unnamed := run.unnamed() if show else "":
         warn(unnamed)
     elif run.dropped:
@@ -234,5 +236,5 @@ def _of_budget(summary: "Summary", core: "Core") -> str:
     per = "per 10,000 sessions" if core.policy.session else "a day"
     asked = f"budget: at most {counted(core.policy.budget, 'false alert')} {per}"
     if summary.expected_alerts is None:
-        return f"{asked}; the lines have no times to count days by"
+        return f"{asked}; no times were found in the lines to count days by"
     return f"{asked}, which allows {summary.expected_alerts:.2g} in this input"

@@ -146,6 +146,7 @@ class _Reporter:
         self._revisions = 0
         self._told: set[tuple[str, str]] = set()
         self._named = False  # it was said that no line names its source
+        self._strange = False  # it was said that the lines are not those that were learnt
 
     def after(self, batch: Batch) -> None:
         """A batch has been committed."""
@@ -158,6 +159,11 @@ class _Reporter:
         ):
             self._named = True
             _log.warning("no line names its source", hint=unnamed)
+        if not self._strange and (
+            strange := self._watch.work.intake.strange(whole=batch.at_end and self._ends)
+        ):
+            self._strange = True
+            _log.warning("not the log that was learnt", hint=strange)
         for loss in batch.losses:
             _log.warning("lines lost", path=loss.origin, generation=loss.generation, bytes=loss.lost_bytes)
         for trouble in batch.troubles:

@@ -64,6 +64,10 @@ class Replay:
         """A sentence where no line names a source although the settings look for one."""
         return self._intake.unnamed(whole=True)
 
+    def strange(self) -> str:
+        """A sentence where the lines are not those that the bundle was trained on."""
+        return self._intake.strange(whole=True)
+
     def summary(self) -> Summary:
         """The counts so far."""
         return Summary(

@@ -7,6 +7,7 @@ from detector.inputs.paths import STDIN
 from detector.pipeline import Batch
 from detector.records import UNKNOWN, Line, Record, Reject
 from detector.shard.reader import Read, Reader, Timed
+from detector.shard.strangeness import Strangeness
 from detector.stages.parse.parse import Parser
 
 SURE_LINES = 1_000  # without a name, after which it is said that there are none
@@ -32,6 +33,7 @@ class Intake:
         self.continuations = 0
         self.named = self.nameless = 0  # events
         self.nameless_text = b""  # of the first
+        self._strangeness = Strangeness(reader.headers)
 
     def timed(self, origin: str, batches: Iterable[list[Record]]) -> Iterator[list[Timed]]:
         """Decode an origin's records as they come."""
@@ -58,6 +60,10 @@ class Intake:
             f"--source-regex and --source-field find no name in any of {self.nameless} lines, such as "
             f"{text!r}; check them"
         )
+
+    def strange(self, *, whole: bool) -> str:
+        """A sentence where the lines are not those that were learnt; of a part, once it is sure."""
+        return self._strangeness.sentence(whole=whole)
 
     def merged(self, feeds: Mapping[str, Iterable[list[Record]]], max_lines: int) -> Iterator[Batch]:
         """Batches of all origins' lines in the order of their times."""
@@ -91,7 +97,9 @@ class Intake:
         clocks, falls = self._follow(timed, feed, behind=behind)
         self.clock_us = self._shard_clock(behind=False)
         clock_us = self._shard_clock(behind=behind) or None
-        return Batch(lines, self._tokens(lines), clocks, clock_us, falls=falls)
+        tokens = self._tokens(lines)
+        self._strangeness.look_at(lines, tokens)
+        return Batch(lines, tokens, clocks, clock_us, falls=falls)
 
     def _shard_clock(self, *, behind: bool) -> int:
         clocks = filter(None, self._clocks.values())
