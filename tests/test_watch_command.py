@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +248,7 @@ def test_the_closing_words_name_what_waits(folder: Folder, capfd: pytest.Capture
     assert run(app, [*folder.words(), "--once"]) == 0
     told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     [waits] = [event for event in told if event["event"] == "deliveries wait"]
-    assert waits["hint"] == "the next start sends them"
+    assert waits["hint"].startswith("the next start with --once tries them at once")
     assert told[-1]["undelivered"] == waits["receivers"]["ops"] > 0
     folder.config.write_text(CONFIG)
     assert run(app, [*folder.words(), "--once"]) == 0
@@ -254,6 +256,35 @@ def test_the_closing_words_name_what_waits(folder: Folder, capfd: pytest.Capture
     assert [event["event"] for event in told] == ["watching", "stopped"]
     assert told[-1]["undelivered"] == 0
     assert "open_sessions" not in told[-1]
+
+
+def test_a_start_with_once_tries_what_waits_though_it_is_not_due(folder: Folder) -> None:
+    """Whoever starts it now and then need not come when a delivery is due, and uses up no attempts by it."""
+    down, up = Script([500]), Script()
+    words = [*folder.words(), "--once"]
+    for script in (down, up):
+        with serving(script):
+            webhook = f'[[receivers.webhook]]\nname = "ops"\nurl = "{script.url}"\nallow_private = true\n'
+            folder.config.write_text(CONFIG + webhook)
+            assert run(app, words) == 0
+            with closing(sqlite3.connect(folder.state, isolation_level=None)) as connection:
+                connection.execute("UPDATE delivery SET due_s = due_s + 3600")
+            before, asked = attempts_of(folder.state), len(script.requests)
+            if script is down:
+                assert run(app, words) == 0
+                assert asked < len(script.requests)
+                assert attempts_of(folder.state) == before > 0
+    assert set(up.ids) <= set(down.ids)
+    assert attempts_of(folder.state) == 0
+
+
+def attempts_of(state: Path) -> int:
+    """How often deliveries that wait were tried."""
+    with closing(sqlite3.connect(state)) as connection:
+        [attempts] = connection.execute(
+            "SELECT coalesce(sum(attempts), 0) FROM delivery WHERE state = 'pending' AND receiver = 'ops'"
+        ).fetchone()
+    return int(attempts)
 
 
 def test_the_closing_words_count_the_sessions_that_are_open(
