@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from detector.cli.alerts import app
 from detector.errors import BadSetup, Unreadable
 from tests.delivery import SAMPLE, StateFile, revision
+from tests.unprivileged import open_folder, unprivileged
 
 
 @pytest.fixture
@@ -87,6 +88,43 @@ def test_reading_goes_on_beside_a_writer(state: Path, capsys: pytest.CaptureFixt
         _run("list", "--state", state, "--format", "json")
         connection.execute("ROLLBACK")
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("left", ["closed", "open", "killed"])
+def test_a_reader_needs_no_right_to_write(left: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither to the file nor to its folder, whether a watch has it open, has ended or was killed."""
+    with open_folder() as folder:
+        path = folder / "state.db"
+        file = StateFile(path, [])
+        file.append(revision("aa", 1))
+        with closing(sqlite3.connect(path)) as writer:
+            if left != "closed":
+                writer.execute("SELECT count(*) FROM alert").fetchone()
+                file.append(revision("bb", 1))
+            if left == "killed":
+                copy = folder / "copy.db"
+                for end in ("", "-wal", "-shm"):
+                    copy.with_name(copy.name + end).write_bytes(path.with_name(path.name + end).read_bytes())
+                path = copy
+            elif left == "closed":
+                writer.close()
+            before = sorted(folder.iterdir())
+            with unprivileged():
+                _run("list", "--state", path, "--format", "json")
+            assert sorted(folder.iterdir()) == before
+    told = [json.loads(line)["alert_id"] for line in capsys.readouterr().out.splitlines()]
+    assert len(told) == (1 if left == "closed" else 2)
+
+
+def test_a_state_file_of_others_is_named_with_what_to_allow(capsys: pytest.CaptureFixture[str]) -> None:
+    """What keeps this user from it is a permission, not what is in the file."""
+    with open_folder() as folder:
+        path = folder / "state.db"
+        StateFile(path, []).append(revision("aa", 1))
+        path.chmod(0o600)
+        with unprivileged(), pytest.raises(Unreadable, match="permission denied; let this user read it"):
+            _run("list", "--state", path)
+    assert capsys.readouterr().out == ""
 
 
 def test_an_empty_list_prints_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
