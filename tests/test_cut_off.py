@@ -12,7 +12,7 @@ from detector.records import ClosedSource
 from detector.stages.judge.pauses import goes_on, pause_class
 from detector.stages.judge.policy import Policy
 from tests.small_bundle import EXPLAIN, SECOND, policy, small_bundle
-from tests.test_pipeline import Event, lines_of
+from tests.test_pipeline import Event, batches, cycle
 from tests.test_spool import grouped_of
 from training.spool import NO_TIME
 from training.unfinished import finished
@@ -38,7 +38,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def closed_by_replay(bundle: Bundle, clock_us: int, *, alone: bool = False) -> dict[str, ClosedSource]:
     """The sources that a replay closes whose clock ends there, in one batch or with an ending `alone`."""
     rules: Policy = policy(bundle, threshold=-1.0, event_threshold=1e9)
-    lines, tokens, clocks = lines_of(EVENTS)
+    [batch] = batches(EVENTS, cycle([len(EVENTS)]))
+    lines, tokens, clocks = batch.lines, batch.tokens, [*batch.clocks, batch.clock_us or 0]
     states = {}
     if alone:
         done = advance({}, Batch(lines, tokens, clocks[:-1], clocks[-1]), bundle, rules, EXPLAIN)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from detector.bundle import Bundle
 from detector.pipeline import Advance, Batch, advance
 from detector.records import Alert, ClosedSource, Line, Revision, ScoredEvent
+from detector.shard.clocks import Clocks
 from detector.stages.judge import alerts as alerting
 from detector.stages.judge import closing, judge, rarity
 from detector.stages.judge.policy import Policy
@@ -104,34 +105,52 @@ class Shard:
         }
 
 
-def lines_of(events: list[Event]) -> tuple[list[Line], list[int], list[int]]:
-    """Lines, tokens and the clock before each line, of events in the order of arrival."""
-    lines, tokens, clocks = [], [], []
-    now, clock = 1_700_000_000 * SECOND, 0
+class Arrival(msgspec.Struct):
+    """Lines in the order of arrival, with the clocks that a shard keeps beside them."""
+
+    lines: list[Line]
+    tokens: list[int]
+    clocks: list[int]  # of its origin, before each line
+    closing: list[int]  # the shard's, after each line
+    falls: list[tuple[int, int]]
+
+
+def arrived(events: list[Event], origins: int) -> Arrival:
+    """Events as they come; each source is of one origin, and each origin has a clock of its own."""
+    found, clocks = Arrival([], [], [], [], []), Clocks({})
+    now = dict.fromkeys(range(origins), 1_700_000_000 * SECOND)
     for offset, (source, token, wait, continuation) in enumerate(events):
-        now += (wait or 0) * SECOND
-        time_us = None if wait is None else now
-        text = f"line {offset} token {token}".encode()
-        lines.append(Line("app.log", offset, -1, f"s{source}", time_us, "INFO", text, text, continuation))
-        tokens.append(token)
-        clocks.append(clock)
+        number = source % origins
+        now[number] += (wait or 0) * SECOND
+        time_us = None if wait is None else now[number]
+        text, origin = f"line {offset} token {token}".encode(), f"{number}.log"
+        found.lines.append(Line(origin, offset, -1, f"s{source}", time_us, "INFO", text, text, continuation))
+        found.tokens.append(token)
+        clock = clocks.of(origin)
+        found.clocks.append(clock)
         if time_us is not None:
             clock = time_us if time_us < clock - FALL else max(clock, time_us)
-    clocks.append(clock)
-    return lines, tokens, clocks
+        if (fallen_us := clocks.follow(origin, clock)) is not None:
+            found.falls.append((offset, fallen_us))
+        found.closing.append(clocks.closing_us())
+    return found
 
 
-def batches(events: list[Event], sizes: Iterator[int]) -> Iterator[Batch]:
+def batches(events: list[Event], sizes: Iterator[int], origins: int = 1) -> Iterator[Batch]:
     """The events cut into batches of the given sizes."""
-    lines, tokens, clocks = lines_of(events)
+    all_ = arrived(events, origins)
     start = 0
-    while start < len(lines):
-        stop = start + next(sizes)
-        ends = min(stop, len(lines))
-        falls = [(i - start, clocks[i]) for i in range(start, ends) if clocks[i + 1] < clocks[i]]
+    while start < len(events):
+        ends = min(start + next(sizes), len(events))
         taken = slice(start, ends)
-        yield Batch(lines[taken], tokens[taken], clocks[taken], clocks[ends] or None, falls=falls)
-        start = stop
+        yield Batch(
+            all_.lines[taken],
+            all_.tokens[taken],
+            all_.clocks[taken],
+            all_.closing[ends - 1] or None,
+            falls=[(at - start, fallen_us) for at, fallen_us in all_.falls if start <= at < ends],
+        )
+        start = ends
 
 
 def cycle(cuts: list[int]) -> Iterator[int]:
@@ -151,7 +170,7 @@ def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.mark.parametrize(("session", "idle_s"), [(False, 3000), (False, 30), (True, 30), (True, 150)])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=EVENTS, cuts=CUTS)
+@given(events=EVENTS, cuts=CUTS, origins=st.integers(1, 3))
 def test_any_cut_into_batches_gives_the_same_outcome(
     bundles: dict[bool, Bundle],
     limits: str,
@@ -159,19 +178,22 @@ def test_any_cut_into_batches_gives_the_same_outcome(
     idle_s: int,
     events: list[Event],
     cuts: list[int],
+    origins: int,
 ) -> None:
     """States to the bit, alerts with their revisions, closed sources and scores do not depend on batches.
 
-    Also where clocks are set forward and back; and no two alerts share an id.
+    Also where clocks are set forward and back, of one file or of several; and no two alerts share an id.
     """
     bundle = bundles[session]
     rules = policy(bundle, threshold=0.5 if session else 4.0)
     small = limits == "small limits"
     rules = msgspec.structs.replace(rules, idle_us=idle_s * SECOND, want_scores=small)
+    if origins > 1:  # no file is so far behind the others that a life is forgotten before it goes on
+        rules = msgspec.structs.replace(rules, remember_us=10**6 * SECOND)
     whole, cut = Shard(bundle, rules), Shard(bundle, rules)
-    for batch in batches(events, cycle([len(events)])):
+    for batch in batches(events, cycle([len(events)]), origins):
         whole.run(batch)
-    for batch in batches(events, cycle(cuts)):
+    for batch in batches(events, cycle(cuts), origins):
         cut.run(batch)
         cut.settle(batch.clock_us or 0)
     whole.settle(batch.clock_us or 0)

@@ -52,13 +52,11 @@ class Replay:
         self._first_us: int | None = None
 
     def steps(self, feeds: Mapping[str, Iterable[list[Record]]]) -> Iterator[Step]:
-        """Advance batch by batch; at the end close what is open, unless told to keep it."""
+        """Advance batch by batch; at the end close what is open, or with `keep_open` what is over by then."""
         for batch in self._intake.merged(feeds, MAX_LINES):
             yield self._step(batch)
         clock = self._intake.clock_us or None
-        if self._keep_open:
-            return
-        yield self._step(Batch([], [], [], clock, close_all=True))
+        yield self._step(Batch([], [], [], clock, close_all=not self._keep_open))
 
     def unnamed(self) -> str:
         """A sentence where no line names a source although the settings look for one."""

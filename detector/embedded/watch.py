@@ -67,14 +67,12 @@ class Watch:
         polled = self._follower.poll(bounds.max_lines, bounds.max_bytes, final=final, wait_s=wait_s)
         if polled.parts or polled.losses or _is_moved(polled):
             parts = ((part.origin, part.records) for part in polled.parts)
-            batch = work.intake.together(parts, behind=not polled.at_end)
+            batch = work.intake.together(parts, polled.unread)
             if _is_moved(polled):
                 work.intake.keep_only({mark["origin"] for mark in polled.fence_after["files"].values()})
             work.take(batch, msgspec.json.encode(polled.fence_after))
             self.spoke |= sources_of(batch.lines)
-            work.pass_time(batch.clock_us or 0)
-        if polled.at_end:
-            work.pass_time(work.clock_us)
+        work.pass_time(work.intake.closing_us(polled.unread))
         return polled
 
     def has_too_many(self) -> bool:
@@ -103,21 +101,23 @@ def follow(
 ) -> inputs.Batch | None:
     """Follow until told to end, or with `once` to the end of what there is; gives what was read last.
 
-    At the end of the log the shard's clock goes on with the wall clock, so that what ended or fell silent
-    is said; never at the end of input that ends.
+    At the end of the log the shard's clocks go on with the wall clock, so that what ended or fell silent
+    is said; never at the end of input that ends: by then the newest clock has said what it calls for.
     """
     quiet_s = still_s = None  # since when: no line at the end of the log, and no line that moved the clock
-    clock_us, polled = watch.work.clock_us, None
+    clock_us, polled = watch.work.intake.closing_us(), None
     while not waiting.wait(0):
         polled = watch.step(final=once, wait_s=poll_s)
         after(polled)
         if once and polled.at_end and not polled.stdin_open:
+            watch.work.pass_time(watch.work.clock_us)
             break
         now_s = waiting.now_s()
         if polled.parts or not polled.at_end or quiet_s is None:
             quiet_s = now_s if polled.at_end else None
-        if watch.work.clock_us != clock_us or not polled.at_end or still_s is None or watch.has_too_many():
-            still_s, clock_us = now_s if polled.at_end else None, watch.work.clock_us
+        moved_us = watch.work.intake.closing_us(polled.unread)
+        if moved_us != clock_us or not polled.at_end or still_s is None or watch.has_too_many():
+            still_s, clock_us = now_s if polled.at_end else None, moved_us
             watch.spoke.clear()
         _tick(watch, quiet_s, still_s, now_s)
         if polled.at_end and not polled.stdin_open:
@@ -126,12 +126,16 @@ def follow(
 
 
 def _tick(watch: Watch, quiet_s: float | None, still_s: float | None, now_s: float) -> None:
-    """Let the shard's clock go on, for every source since the last line.
+    """Let the shard's clocks go on, for every source since the last line.
 
     Lines without stamps, or with one stamp for ever, move no clock, and must not keep the others from ending:
     for sources that have said nothing since the clock last moved it goes on from there.
     """
     if quiet_s is not None and now_s > quiet_s:
-        watch.work.pass_time(watch.work.clock_us + round((now_s - quiet_s) * SECOND_US))
+        watch.work.pass_time(_closing_us(watch, now_s - quiet_s))
     if still_s is not None and watch.spoke:
-        watch.work.pass_time(watch.work.clock_us + round((now_s - still_s) * SECOND_US), watch.spoke)
+        watch.work.pass_time(_closing_us(watch, now_s - still_s), watch.spoke)
+
+
+def _closing_us(watch: Watch, passed_s: float) -> int:
+    return watch.work.intake.closing_us(passed_us=round(passed_s * SECOND_US))

@@ -46,6 +46,7 @@ class Batch:
     parts: list[Part]
     fence_before: Fence
     fence_after: Fence
+    unread: frozenset[str]  # origins of which there is more to deliver now
     at_end: bool  # nothing more can be delivered now
     stdin_open: bool  # standard input is read and may bring more; it is in no fence
     losses: list[Loss]

@@ -71,13 +71,15 @@ class Follower:
         self._turn = self._turn + turns.served if turns.served else 0
         if self._pipe and (records := self._pipe.take(max_lines, max_bytes, wait_s=0 if parts else wait_s)):
             parts.append(Part(STDIN, 0, records))
+        unread = turns.unread | {STDIN} if self._pipe and self._pipe.has_more else turns.unread
         self._forget()
         self._fence = self._as_fence()
         return Batch(
             parts,
             fence_before,
             self._fence,
-            at_end=turns.at_end and not rotation.unsettled and not (self._pipe and self._pipe.has_more),
+            unread=unread,
+            at_end=not unread and not rotation.unsettled,
             stdin_open=self._pipe is not None and self._pipe.is_open,
             losses=rotation.losses,
             troubles=rotation.sighting.troubles + _troubles(self._lives),

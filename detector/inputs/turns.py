@@ -20,7 +20,7 @@ class Turns:
 
     parts: list[Part]
     served: int  # origins that had their turn before the others; 0 where all had one
-    at_end: bool
+    unread: frozenset[str]  # origins of which there is more
 
 
 def take_turns(lives: Iterable[Life], room: Room, *, first: int, final: bool) -> Turns:
@@ -43,8 +43,9 @@ def take_turns(lives: Iterable[Life], room: Room, *, first: int, final: bool) ->
         size -= sum(_size_of(part) for part in read)
         parts += read
         served += 1
-    at_end = not any(_is_due(queue, final=final) or _is_missed(queue) for queue in queues)
-    return Turns(parts, served if served < len(due) else 0, at_end)
+    unread = [queue for queue in queues if _is_due(queue, final=final) or _is_missed(queue)]
+    origins = frozenset(queue[-1].mark.origin for queue in unread)
+    return Turns(parts, served if served < len(due) else 0, origins)
 
 
 def _read_origin(queue: Queue, room: Room, *, final: bool) -> list[Part]:

@@ -16,7 +16,7 @@ class Batch(msgspec.Struct):
     clocks: list[int]
     clock_us: int | None  # after the last line, or a tick's; None while nothing had a time
     close_all: bool = False  # a replay has read everything
-    falls: list[tuple[int, int]] = []  # lines at which an origin's clock goes back, the shard's before each
+    falls: list[tuple[int, int]] = []  # lines at which the shard's clock goes back, and the clock before each
 
     @property
     def latest_us(self) -> int:

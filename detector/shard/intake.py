@@ -1,11 +1,13 @@
 """Lines of all origins in the order of their shard, with their tokens and its clock. No I/O."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from detector.inputs.merge import merge
 from detector.inputs.paths import STDIN
 from detector.pipeline import Batch
 from detector.records import UNKNOWN, Line, Record, Reject
+from detector.shard.clocks import NONE, Clocks
 from detector.shard.reader import Read, Reader, Timed
 from detector.shard.strangeness import Strangeness
 from detector.stages.parse.parse import Parser
@@ -14,26 +16,29 @@ SURE_LINES = 1_000  # without a name, after which it is said that there are none
 
 
 class Intake:
-    """Turns each origin's records into batches for the core.
-
-    The shard's clock is the newest of its origins' clocks, so that a file that jumped back, because its
-    clock was wrong, takes the shard back with it. It closes what is idle; what a line means for its own
-    source depends on its own origin's clock alone.
-    """
+    """Turns each origin's records into batches for the core, and keeps the clocks of a shard."""
 
     def __init__(self, reader: Reader, parser: Parser) -> None:
         """Start where the reader's memories are."""
         self._reader, self._parser = reader, parser
-        self._clocks: dict[str, int] = {
-            origin: memory.clock.now_us or 0 for origin, memory in reader.memories.items()
-        }
-        self.clock_us = max(self._clocks.values(), default=0)
+        self._clocks = Clocks(
+            {origin: memory.clock.now_us or 0 for origin, memory in reader.memories.items()}
+        )
         self.rejects: list[Reject] = []
         self.lines = 0
         self.continuations = 0
         self.named = self.nameless = 0  # events
         self.nameless_text = b""  # of the first
         self._strangeness = Strangeness(reader.headers)
+
+    @property
+    def clock_us(self) -> int:
+        """The newest clock of all origins, 0 before any time."""
+        return self._clocks.newest_us
+
+    def closing_us(self, unread: AbstractSet[str] = NONE, passed_us: int = 0) -> int:
+        """The clock by which what ended or fell silent is said; see `clocks`."""
+        return self._clocks.closing_us(unread, passed_us)
 
     def timed(self, origin: str, batches: Iterable[list[Record]]) -> Iterator[list[Timed]]:
         """Decode an origin's records as they come."""
@@ -73,37 +78,33 @@ class Intake:
             if lines:
                 yield self.batch(lines)
 
-    def together(self, parts: Iterable[tuple[str, list[Record]]], *, behind: bool = False) -> Batch:
+    def together(self, parts: Iterable[tuple[str, list[Record]]], unread: AbstractSet[str] = NONE) -> Batch:
         """One batch of several origins' next records, in the order of their times.
 
-        `behind`: there is more to read, of some origins perhaps from long before the others. The batch's
-        clock is then the oldest of theirs, so that none is overtaken.
+        Of the origins in `unread` there is more, perhaps from long before the others: none is overtaken.
         """
         feeds: dict[str, list[list[Record]]] = {}
         for origin, records in parts:
             feeds.setdefault(origin, []).append(records)
         timed = [self.timed(origin, batches) for origin, batches in feeds.items()]
         ordered = timed[0] if len(timed) == 1 else merge(timed, _time_of)
-        return self.batch([line for lines in ordered for line in lines], behind=behind)
+        batch = self.batch([line for lines in ordered for line in lines], held=unread | feeds.keys())
+        self._clocks.hear(feeds)
+        batch.clock_us = self.closing_us(unread) or None
+        return batch
 
     def of_feed(self, feed: str, records: list[Record]) -> Batch:
         """The next records of a feed that has one clock for all its origins, as a partition has."""
         [timed] = self.timed(feed, [records])
         return self.batch(timed, feed=feed)
 
-    def batch(self, timed: list[Timed], *, feed: str = "", behind: bool = False) -> Batch:
+    def batch(self, timed: list[Timed], *, feed: str = "", held: AbstractSet[str] = NONE) -> Batch:
         """A batch for the core, with the clock of the feed, or of its own origin, before each line."""
         lines = [line for line, _ in timed]
-        clocks, falls = self._follow(timed, feed, behind=behind)
-        self.clock_us = self._shard_clock(behind=False)
-        clock_us = self._shard_clock(behind=behind) or None
+        clocks, falls = self._follow(timed, feed, held)
         tokens = self._tokens(lines)
         self._strangeness.look_at(lines, tokens)
-        return Batch(lines, tokens, clocks, clock_us, falls=falls)
-
-    def _shard_clock(self, *, behind: bool) -> int:
-        clocks = filter(None, self._clocks.values())
-        return min(clocks, default=0) if behind else max(clocks, default=0)
+        return Batch(lines, tokens, clocks, self.closing_us(held) or None, falls=falls)
 
     def _tokens(self, lines: list[Line]) -> list[int]:
         if not any(line.continuation for line in lines):
@@ -112,29 +113,28 @@ class Intake:
         return [UNKNOWN if line.continuation else match(line.message) for line in lines]
 
     def _follow(
-        self, timed: list[Timed], feed: str, *, behind: bool
+        self, timed: list[Timed], feed: str, held: AbstractSet[str]
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """Move the feeds' clocks line by line: that of a line's feed before each, and where one falls.
+        """Move the feeds' clocks line by line: that of a line's feed before each, where the shard's falls.
 
-        Not the shard's: where one file is read ahead of another, the other's lines are no later for that.
+        Where one file is read ahead of another, the other's lines are no later for that.
         """
         before: list[int] = []
         falls: list[tuple[int, int]] = []
         clocks = self._clocks
         for index, (line, after) in enumerate(timed):
             name = feed or line.origin
-            at = clocks.get(name, 0)
-            if after < at:
-                falls.append((index, self._shard_clock(behind=behind)))
-            before.append(at)
-            clocks[name] = after
+            before.append(clocks.of(name))
+            fallen_us = clocks.follow(name, after, held)
+            if fallen_us is not None:
+                falls.append((index, fallen_us))
         return before, falls
 
     def keep_only(self, files: set[str]) -> None:
         """Forget the origins that are over; standard input comes back under its name."""
         for origin in self._reader.memories.keys() - files - {STDIN}:
             self._reader.forget(origin)
-            self._clocks.pop(origin, None)
+            self._clocks.forget(origin)
 
     def take_rejects(self) -> list[Reject]:
         """What was put aside since the last time."""

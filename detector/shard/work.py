@@ -54,7 +54,7 @@ class ShardWork:
 
     @property
     def clock_us(self) -> int:
-        """The shard's clock: the time of its last lines, 0 before any."""
+        """The newest clock of the shard's origins: the time of its last lines, 0 before any."""
         return self.intake.clock_us
 
     def take(self, batch: Batch, fence: bytes) -> None:

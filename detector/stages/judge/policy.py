@@ -45,7 +45,7 @@ class Stretch(msgspec.Struct, gc=False):
     state: SourceState
     lines: list[Line]
     tokens: list[int]  # of all lines; meaningless for continuations
-    clocks: list[int]  # the shard's clock before each line
+    clocks: list[int]  # of their origin, before each line
     continued: bool = False  # some of its lines are continuations
     ends: bool = False
     cut_off: bool = False  # ends because the input does; the session may well have gone on
