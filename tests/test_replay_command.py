@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from detector.cli.run import run
 from detector.cli.spool import Spool
 from detector.records import Revision
 from tests.small_bundle import log_line, small_bundle
+from tests.unprivileged import open_folder, unprivileged
 from tests.watching import START_S, lines_of
 
 
@@ -39,6 +41,37 @@ def test_an_output_in_a_folder_that_is_not_there_is_refused(
     assert file.exists()
 
 
+def test_an_output_that_may_not_be_written_is_the_same_error_for_every_option(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scores, the rejects and the state of a watch: exit 2, and the file is named."""
+    with open_folder() as folder:
+        shutil.copytree(words[3], folder / "bundle")
+        log = folder / "app.log"
+        log.write_bytes(Path(words[1]).read_bytes())
+        common = [str(log), "--bundle", str(folder / "bundle")]
+        file = str(folder / "file.csv")
+        with unprivileged():
+            codes = [
+                run(app, ["replay", *common, "--scores", file]),
+                run(app, ["replay", *common, "--rejects", file]),
+                run(app, ["watch", *common, "--once", "--state", file]),
+            ]
+        assert codes == [2, 2, 2]
+        said = capsys.readouterr().err.splitlines()
+        assert [line.startswith(f"tailrace: {file} cannot be ") for line in said] == [True] * 3
+
+
+def test_a_clock_that_jumps_back_is_named_where_no_days_can_be_counted(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The budget allows nothing there, which would else look like a measurement."""
+    days = [START_S + (at if at < 100 else at - 86_400.0) for at in range(200)]
+    Path(words[1]).write_bytes(b"".join(log_line(at_s, "web-a", 1, job=1) for at_s in days))
+    assert run(app, words) == 0
+    assert "allows 0 in this input: the last time is not after the first" in capsys.readouterr().out
+
+
 def test_the_last_lines_tell_what_was_found_from_what_was_asked_for(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,9 +87,10 @@ def test_what_is_one_is_counted_as_one(words: list[str], capsys: pytest.CaptureF
     """Neither `1 lines` nor `1 false alerts`; without times no days can be counted."""
     Path(words[1]).write_bytes(log_line(START_S, "web-a", 1, job=1))
     assert run(app, words) == 0
+    no_span = ": the last time is not after the first"
     assert capsys.readouterr().out.splitlines() == [
         "1 line, 1 event, 1 source, 0 rejects: 0 alerts",
-        "budget: at most 1 false alert a day, which allows 0 in this input",
+        f"budget: at most 1 false alert a day, which allows 0 in this input{no_span}",
     ]
     Path(words[1]).write_bytes(b"no time here\n")
     assert run(app, words) == 0

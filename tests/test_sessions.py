@@ -108,6 +108,41 @@ def test_a_killed_fit_goes_on_to_the_same_bundle(fitted: Path, tmp_path: Path) -
     assert one | {"created": ""} == other | {"created": ""}
 
 
+def test_a_fit_that_is_interrupted_says_how_to_go_on(fitted: Path, tmp_path: Path) -> None:
+    """After Ctrl-C, once there is a checkpoint."""
+    out = tmp_path / "bundle"
+    words = command("training", "fit", fitted / "normal.log", *OPTIONS, *QUICK, "--out", out)
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
+        _wait_for(out / "training" / "fold 1 of 4.pt", process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    told = f"interrupted; the same command with --resume goes on from the checkpoint in {out}"
+    assert said.decode().splitlines()[-1] == told
+
+
+def test_a_folder_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    """A manifest.json that is no bundle's is not written over; a bundle's is, by the next fit."""
+    write_log(tmp_path / "few.log", jobs=10)
+    out = tmp_path / "site"
+    out.mkdir()
+    words = command("training", "fit", tmp_path / "few.log", *OPTIONS, "--out", out)
+    for content in ('{"name": "shop", "icons": []}', "no JSON"):
+        (out / "manifest.json").write_text(content, encoding="utf-8")
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert f"{out / 'manifest.json'} is not of a bundle of tailrace" in done.stderr
+        assert [one.name for one in out.iterdir()] == ["manifest.json"]
+
+
+def test_too_little_to_train_on_is_said_with_the_name_of_the_input(tmp_path: Path) -> None:
+    """Of many files the first is named."""
+    write_log(tmp_path / "few.log", jobs=10)
+    words = command("training", "fit", tmp_path / "few.log", "--out", tmp_path / "bundle")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert f"tailrace-train: {tmp_path / 'few.log'}: only " in done.stderr
+
+
 def test_a_resume_without_a_checkpoint_says_that_it_starts_anew(tmp_path: Path) -> None:
     """Whoever names another folder by mistake learns of it before the hours of training."""
     write_log(tmp_path / "few.log", jobs=10)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector.errors import BadSetup, Fenced, Unavailable, Unreadable
+from detector.errors import BadSetup, Fenced, Unavailable
 from detector.records import Reject, Revision
 from detector.store.contract import Commit, Fence
 from detector.store.deliveries import open_deliveries
@@ -233,7 +233,7 @@ def test_a_file_that_is_no_state_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadSetup, match=r"other\.db is the database of another program"):
         Store(other)
     assert other.read_bytes() == content
-    with pytest.raises(Unreadable, match="cannot be used as a state file"):
+    with pytest.raises(BadSetup, match="cannot be used as a state file"):
         Store(foreign / "below" / "a-file.db")
 
 

@@ -46,6 +46,7 @@ def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) ->
     Raises:
         BadSetup: the data or an option cannot be used, with what to do.
     """
+    _check_out(order.out)
     learnt = learn(order.paths, order.input, order.bounds, told)
     with tempfile.TemporaryDirectory(prefix="tailrace-") as folder:
         corpus = gather(order.paths, learnt, order.bounds, Path(folder), told)
@@ -66,6 +67,19 @@ def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) ->
 def can_resume(out: Path) -> bool:
     """Whether an interrupted fit left checkpoints that another one can go on from."""
     return any(checkpoint.name != MODEL for checkpoint in (out / CHECKPOINTS).glob("*.pt"))
+
+
+def _check_out(out: Path) -> None:
+    """Write over no folder of another program: its manifest.json would be lost."""
+    path = out / "manifest.json"
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, msgspec.DecodeError):
+        found = None
+    if not isinstance(found, dict) or not {"schema_version", "input", "files"} <= found.keys():
+        raise BadSetup(f"{path} is not of a bundle of tailrace; name another folder with --out")
 
 
 def _make_ready(order: Order) -> None:
@@ -90,13 +104,21 @@ def _check(corpus: Corpus, order: Order) -> None:
     events = len(corpus.grouped.events)
     if order.input.session and len(corpus.sources) < LEAST_SESSIONS:
         raise BadSetup(
-            f"only {counted(len(corpus.sources), 'session')} in {counted(corpus.lines, 'line')}, of which "
-            f"{corpus.dropped} name none: give at least {LEAST_SESSIONS}, or check --source-regex and "
-            "--source-field"
+            f"{_inputs(order)}: only {counted(len(corpus.sources), 'session')} in "
+            f"{counted(corpus.lines, 'line')}, of which {corpus.dropped} name none: "
+            f"give at least {LEAST_SESSIONS}, or check --source-regex and --source-field"
         )
     if not order.input.session and events < LEAST_EVENTS:
         why = f"; the first reject: {corpus.reasons[0]}" if corpus.reasons else ""
-        raise BadSetup(f"only {counted(events, 'event')} to train on; give at least {LEAST_EVENTS}{why}")
+        raise BadSetup(
+            f"{_inputs(order)}: only {counted(events, 'event')} to train on; "
+            f"give at least {LEAST_EVENTS}{why}"
+        )
+
+
+def _inputs(order: Order) -> str:
+    first, *others = order.paths
+    return f"{first} and {counted(len(others), 'other file')}" if others else first
 
 
 @dataclass(frozen=True, slots=True)

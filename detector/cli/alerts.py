@@ -30,7 +30,7 @@ app = App(name="alerts", sort_key=3, help="List or show the alerts that were fou
 
 @app.command(name="list")
 def list_alerts(*, state: State = None, output: Format = "text", config: ConfigFile = None) -> None:
-    """List every alert as it stands now, the newest last.
+    """List every alert as it stands now, the one that opened last at the end.
 
     Example: tailrace alerts list --state tailrace.db
 
@@ -40,6 +40,8 @@ def list_alerts(*, state: State = None, output: Format = "text", config: ConfigF
         Unavailable: Redis cannot be reached.
     """
     _, payloads = _read(state, config)
+    # Alerts are raised in another order where several files are read, or sessions are judged at their end.
+    payloads.sort(key=lambda payload: _decode(payload).opened_at or "")
     if output == "json":
         _print_json(payloads)
     else:

@@ -237,4 +237,7 @@ def _of_budget(summary: "Summary", core: "Core") -> str:
     asked = f"budget: at most {counted(core.policy.budget, 'false alert')} {per}"
     if summary.expected_alerts is None:
         return f"{asked}; no times were found in the lines to count days by"
-    return f"{asked}, which allows {summary.expected_alerts:.2g} in this input"
+    allowed = f"{asked}, which allows {summary.expected_alerts:.2g} in this input"
+    if summary.expected_alerts or core.policy.session:
+        return allowed
+    return f"{allowed}: the last time is not after the first"

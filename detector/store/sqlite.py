@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from detector.errors import BadSetup, Fenced, Unreadable
+from detector.errors import BadSetup, Fenced
 from detector.records import Reject
 from detector.store import outbox
 from detector.store.contract import Commit, Fence
@@ -41,9 +41,8 @@ class Store:
 
         Raises:
             Fenced: another process owns it.
-            Unreadable: it cannot be opened.
             Unavailable: its disk is full or broken.
-            BadSetup: it was written by another version or by another program, or is damaged.
+            BadSetup: it cannot be opened, was written by another version or another program, or is damaged.
         """
         self._path = path
         self._lock = _lock(path)
@@ -51,7 +50,7 @@ class Store:
             self._connection = _open(path)
         except sqlite3.Error as error:
             self._lock.close()
-            unopened = Unreadable(f"{path} cannot be opened as a state file: {error}")
+            unopened = BadSetup(f"{path} cannot be opened as a state file: {error}")
             raise (meaning(path, error) or unopened) from error
         except BadSetup:
             self._lock.close()
@@ -184,7 +183,7 @@ def _lock(path: Path) -> IO[str]:
     try:
         lock = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
     except OSError as error:
-        raise Unreadable(f"{path} cannot be used as a state file: {error.strerror}") from error
+        raise BadSetup(f"{path} cannot be used as a state file: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -108,8 +108,15 @@ def fit(
     )
     if resume and not can_resume(out):
         sys.stderr.write(f"nothing to resume: no checkpoint in {out}; the fit starts anew\n")
-    with readable_twice(paths), Shown(paths, epochs) as shown:
-        made = make(order, shown.told, shown.stage, lambda: datetime.now(UTC))
+    try:
+        with readable_twice(paths), Shown(paths, epochs) as shown:
+            made = make(order, shown.told, shown.stage, lambda: datetime.now(UTC))
+    except KeyboardInterrupt:
+        if can_resume(out):
+            sys.stderr.write(
+                f"interrupted; the same command with --resume goes on from the checkpoint in {out}\n"
+            )
+        raise
     _say(made)
 
 
