@@ -51,6 +51,10 @@ def test_an_output_that_may_not_be_written_is_the_same_error_for_every_option(
         log.write_bytes(Path(words[1]).read_bytes())
         common = [str(log), "--bundle", str(folder / "bundle")]
         file = str(folder / "file.csv")
+        # What the commands import may lie where nobody may read.
+        assert run(app, ["watch", *common, "--once", "--state", f"{words[3]}.db"]) == 0
+        assert run(app, ["replay", *common, "--scores", f"{words[3]}.csv"]) == 0
+        capsys.readouterr()
         with unprivileged():
             codes = [
                 run(app, ["replay", *common, "--scores", file]),
