@@ -89,7 +89,8 @@ def test_alerts_are_read_back_with_the_command_that_replays_them(
     assert run(app, [*folder.words(), "--once", "--format", "json"]) == 0
     last = {json.loads(line)["alert_id"]: line for line in capfd.readouterr().out.splitlines()}
     assert run(app, ["alerts", "list", "--state", str(folder.state), "--format", "json"]) == 0
-    assert capfd.readouterr().out.splitlines() == list(last.values())
+    listed = capfd.readouterr().out.splitlines()
+    assert listed == sorted(last.values(), key=lambda line: str(json.loads(line)["opened_at"]))
     alert = json.loads(list(last.values())[-1])
     assert run(app, ["alerts", "show", alert["alert_id"], "--state", str(folder.state)]) == 0
     assert alert["replay"] in capfd.readouterr().out
