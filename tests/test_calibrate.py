@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.bundle import Calibration, SessionCalibration, Tail
-from detector.stages.judge.budget import PER_SESSIONS, event_threshold, score_threshold
+from detector.stages.judge.budget import PER_SESSIONS, allowed_held_out, event_threshold, score_threshold
 from detector.stages.score.ending import Closed, total
 from training.calibrate.calibrate import (
     EndingParts,
@@ -105,6 +105,14 @@ def test_the_budget_is_the_share_of_held_out_sessions_above_its_threshold() -> N
         reached = int((sums >= score_threshold(whole(session), budget)).sum())
         allowed = budget / PER_SESSIONS * len(order)
         assert allowed - 3 <= reached <= allowed
+
+
+def test_few_allowed_alerts_are_lessened() -> None:
+    """Data that allow one say little about the rate: about a quarter of one is calibrated for."""
+    session = calibrated(random().normal(size=500))
+    one, many = PER_SESSIONS / session.sessions, 1000 * PER_SESSIONS / session.sessions
+    assert allowed_held_out(session, one) == pytest.approx(0.25)
+    assert allowed_held_out(session, many) == pytest.approx(997.0, abs=0.1)
 
 
 def test_a_larger_budget_lowers_the_threshold_without_a_refit() -> None:

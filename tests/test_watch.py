@@ -227,6 +227,20 @@ def test_many_sources_that_are_due_at_once_are_taken_in_turns(sessions: Path, tm
         assert list(outcome_of(state).states) == ["job-9999"]
 
 
+def test_all_sources_that_are_due_when_a_clock_falls_are_ended(sessions: Path, tmp_path: Path) -> None:
+    """More than one batch takes up otherwise: later the clock does not call for them any more."""
+    log, state = tmp_path / "app.log", tmp_path / "state.db"
+    log.write_bytes(b"".join(log_line(START_S, "web", 1, job) for job in range(1500)))
+    with opened(core_of(sessions, log), state, [log]) as watch:
+        watch.step()
+        with log.open("ab") as file:
+            file.writelines(log_line(START_S + 8000 + i, "web", 1, 9998) for i in range(6))
+            file.writelines(log_line(START_S + 10 + i, "web", 1, 9999) for i in range(6))
+        watch.step()
+    assert "job-9999" in outcome_of(state).states
+    assert not outcome_of(state).states.keys() & {f"job-{job}" for job in range(1500)}
+
+
 def test_an_alert_may_stay_open_for_longer_than_lives_are_remembered(sessions: Path, tmp_path: Path) -> None:
     """A look at lines that are forty days later ends, and the alert goes on firing."""
     log, state = tmp_path / "app.log", tmp_path / "state.db"
@@ -297,9 +311,10 @@ def test_memories_of_files_that_are_gone_are_forgotten(bundle: Path, tmp_path: P
     with opened(core, tmp_path / "state.db", [tmp_path / "logs"]) as watch:
         for number in range(120):
             log = tmp_path / "logs" / f"{number}.log"
-            log.write_bytes(lines_of(number, 1)[0] * 20)
+            log.write_bytes(log_line(START_S + (0 if number else 86_400), "web", 1, number) * 20)
             watch.step()
             log.unlink()
         for _ in range(5):
             watch.step()
         assert len(watch.work.reader.memories) <= 101
+        assert watch.work.clock_us == round(START_S * 1_000_000)  # not that of the first, a day ahead

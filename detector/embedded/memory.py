@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from detector.stages.judge.state import SourceState
 
+MOST_STALE = 2  # entries of the queue for each source that is due; beyond that it is made anew
+
 
 class MemoryStates:
     """Every live source of a replay, and when time alone changes something about it."""
@@ -44,3 +46,6 @@ class MemoryStates:
             elif self._due_us.get(source) != at:
                 self._due_us[source] = at
                 heapq.heappush(self._queue, (at, source))
+        if len(self._queue) > MOST_STALE * len(self._due_us) + MOST_STALE:
+            self._queue = [(at, source) for source, at in self._due_us.items()]
+            heapq.heapify(self._queue)
