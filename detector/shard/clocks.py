@@ -5,8 +5,9 @@ have no line is said by the closing clock: the oldest of the origins that may go
 overtaken by one that is ahead of it, and how much is read at a time changes nothing.
 
 The limit: an origin that brings nothing while the newest clock goes on by SILENT_US holds the others back no
-more. If it then goes on from where it stopped, lives of its sources may have been ended: that depends on when
-it was looked at, as what a tick says does. In a replay, which has no looks, it depends on the lines alone.
+more, and where another is caught up with a minute goes by in a moment. If it then goes on from where it
+stopped, lives of its sources may have been ended: that depends on when it was looked at, as with a tick. In a
+replay, which has no looks, it depends on the lines alone.
 """
 
 from collections.abc import Iterable, Mapping
