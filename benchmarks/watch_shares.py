@@ -12,9 +12,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from detector import pipeline
 from detector.embedded.watch import Bounds, Watch
 from detector.inputs.follow import Follower
+from detector.pipeline import step
 from detector.shard.core import Rules, build
 from detector.shard.reader import Reader
 from detector.shard.stored import StoredStates
@@ -25,9 +25,9 @@ STAGES: list[tuple[str, Any, str]] = [
     ("read", Follower, "poll"),
     ("decode", Reader, "read"),
     ("parse", Parser, "match_all"),
-    ("score", pipeline, "_score"),
-    ("judge", pipeline, "judge"),
-    ("judge", pipeline, "_settle"),
+    ("score", step, "score_stretches"),
+    ("judge", step, "judge"),
+    ("judge", step, "_settle"),
     ("states", StoredStates, "load"),
     ("states", StoredStates, "keep"),
     ("commit", Store, "commit"),
