@@ -19,7 +19,8 @@ def test_every_stage_has_a_share(tmp_path: Path, session: bool) -> None:
     bundle, log = tmp_path / "bundle", tmp_path / "app.log"
     small_bundle(bundle, session=session)
     log.write_bytes(b"".join(lines_of(1, 500)))
-    command = [sys.executable, "-m", "benchmarks.watch_shares", log, bundle, tmp_path / "state.db"]
+    where = (str(log), str(bundle), str(tmp_path / "state.db"))
+    command = [sys.executable, "-m", "benchmarks.watch_shares", *where]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, check=True)
     found = json.loads(done.stdout)
     assert found.keys() == STAGES | {"rest"}
