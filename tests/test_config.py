@@ -195,3 +195,31 @@ def test_a_number_past_the_end_of_a_list_adds_to_it() -> None:
     """A receiver can be added by variables alone."""
     assert put({"a": [{"b": 1}]}, ("a", 5, "c"), 2) == {"a": [{"b": 1}, {"c": 2}]}
     assert put({}, ("a", 0, "c"), 2) == {"a": [{"c": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("section", "advice"),
+    [
+        ('sasl_mechanism = "SCRAM-SHA-512"\nusername = "me"', "set both"),
+        ('username = "me"', "set sasl_mechanism"),
+        ('sasl_mechanism = "PLAIN"\nusername = "me"\npassword = "none"', "set tls"),
+        ('ca_file = "ca.pem"', "need tls"),
+        ('brokers = ["kafka"]', "write HOST:PORT"),
+        ('topics = ["with space"]', "kafka.topics.0"),
+    ],
+)
+def test_a_login_to_kafka_is_whole(toml: Path, section: str, advice: str) -> None:
+    """What would fail at the broker, or tell everybody the password, is said at the start."""
+    toml.write_text(f"[kafka]\n{section}\n")
+    (fault,) = _faults(toml)
+    assert advice in fault
+
+
+@pytest.mark.parametrize("start", ["latest", "earliest", "2026-11-21T09:00:00Z"])
+def test_the_worker_begins_where_it_is_told(toml: Path, start: str) -> None:
+    """At the end, at the start, or at a time with its zone."""
+    toml.write_text(f'[input]\nstart = "{start}"\n')
+    assert load(toml, {}).input.start == start
+    toml.write_text('[input]\nstart = "2026-11-21"\n')
+    (fault,) = _faults(toml)
+    assert "time with its zone" in fault

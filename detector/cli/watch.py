@@ -53,7 +53,16 @@ def watch(
         inputs=named,
         state=path,
         once=once,
-        start=start or ("start" if once else settings.input.start),
+        start=start or ("start" if once else _start(settings.input.start)),
         receivers=receivers_of(settings, format),
     )
     return run(order, settings, core_of(settings, bundle, options, named))
+
+
+def _start(configured: str) -> Literal["start", "end"]:
+    """Where the configuration says to begin in a file."""
+    if configured in {"start", "earliest"}:
+        return "start"
+    if configured in {"end", "latest"}:
+        return "end"
+    raise BadSetup(f"input.start is {configured}: a file cannot be begun at a time; write start or end")

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix of every secret, not one of them
+PORTS = range(1, 65_536)
 SECRET_BYTES = range(24, 65)  # https://www.standardwebhooks.com
 
 
@@ -53,6 +55,25 @@ def _redis_url(text: str) -> str:
     return text
 
 
+def _start(text: str) -> str:
+    if text in {"start", "end", "earliest", "latest"}:
+        return text
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise ValueError("not end, start, or a time with its zone: write one like 2026-11-21T09:00:00Z")
+    return text
+
+
+def _broker(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not host or not colon or not port.isdecimal() or int(port) not in PORTS or "://" in text:
+        raise ValueError("not a broker: write HOST:PORT")
+    return text
+
+
 def _secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     try:
@@ -67,6 +88,10 @@ def _secret(secret: SecretStr) -> SecretStr:
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Url = Annotated[str, AfterValidator(_url)]
+Start = Annotated[str, AfterValidator(_start)]
+Broker = Annotated[str, AfterValidator(_broker)]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=249)]  # what Kafka allows
+Group = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Password = Annotated[SecretStr, Field(min_length=1)]
 Prefix = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)]

@@ -77,7 +77,7 @@ def _with_secret_files(tree: dict[str, Any]) -> list[tuple[Loc, Any]]:
     of_webhooks: list[tuple[Loc, Any]] = [
         (("receivers", "webhook", index, "secret"), table) for index, table in webhooks
     ]
-    return [*of_webhooks, (("redis", "password"), tree.get("redis"))]
+    return [*of_webhooks, *(((at, "password"), tree.get(at)) for at in ("kafka", "redis"))]
 
 
 def _webhooks(tree: dict[str, Any]) -> Sequence[Any]:

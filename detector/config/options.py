@@ -12,7 +12,9 @@ from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
 from detector.config.kinds import (
+    Broker,
     Count,
+    Group,
     Name,
     NotNegative,
     Password,
@@ -21,6 +23,8 @@ from detector.config.kinds import (
     Prefix,
     RedisUrl,
     Secret,
+    Start,
+    Topic,
     Url,
     Zone,
 )
@@ -44,8 +48,19 @@ class Input:
         _say("Files, folders or globs; `-` is standard input. INPUT on the command line replaces them."),
     ] = ()
     start: Annotated[
-        Literal["start", "end"], _say("Where to begin in a file that has not been read before.")
+        Start,
+        _say(
+            "Where to begin in a file or a partition that has not been read before: `end` or `latest`, "
+            "`start` or `earliest`, or for the worker a time such as `2026-11-21T09:00:00Z`."
+        ),
     ] = "end"
+    keyed: Annotated[
+        bool,
+        _say(
+            "Every record's key decides its partition, and all lines of a source have one key: the worker "
+            "reads the topics directly. Otherwise it routes each line to `kafka.routed_topic` first."
+        ),
+    ] = False
     poll_s: Annotated[Positive, _say("How often followed files are looked at for new lines.")] = 0.5
     envelope: Annotated[
         Literal["auto", "text", "json", "syslog"] | None,
@@ -133,6 +148,67 @@ class StateAt:
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
+class KafkaAt:
+    """The Kafka that `tailrace worker` reads, and what it writes there (docs/kafka.md)."""
+
+    brokers: Annotated[tuple[Broker, ...], _say("Brokers to begin with, each `HOST:PORT`.")] = ()
+    topics: Annotated[tuple[Topic, ...], _say("Topics that hold the lines.")] = ()
+    group: Annotated[
+        Group, _say("Consumer group; workers of one group share the work, and each group does all of it.")
+    ] = "tailrace"
+    routed_topic: Annotated[
+        Topic, _say("Topic of our own that the router writes to, unless `input.keyed`.")
+    ] = "tailrace-routed"
+    dead_letter_topic: Annotated[
+        Topic | None, _say("Topic for records that could not be understood.", "they are kept in Redis alone")
+    ] = None
+    scores_topic: Annotated[
+        Topic | None, _say("Topic for the score of every event, keyed by source.", "none")
+    ] = None
+    tls: Annotated[bool, _say("Speak TLS to the brokers.")] = False
+    ca_file: Annotated[
+        Path | None,
+        _say("Certificates that the brokers' must be signed by.", "those that the system trusts"),
+    ] = None
+    cert_file: Annotated[Path | None, _say("Certificate to show to brokers that ask for one.", "none")] = None
+    key_file: Annotated[Path | None, _say("Private key of `cert_file`.", "none")] = None
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None,
+        _say("How to log in to the brokers.", "no login"),
+    ] = None
+    username: Annotated[str | None, _say("Name to log in with.", "none")] = None
+    password: Annotated[
+        Password | None,
+        _say("Password to log in with; better in `password_file` or the environment.", "none"),
+    ] = None
+    password_file: Annotated[
+        Path | None, _say("File that holds the password, in place of `password`.", "none")
+    ] = None
+    session_timeout_s: Annotated[
+        Positive, _say("A worker that says nothing for this long loses its partitions to others.")
+    ] = 30.0
+    stall_timeout_s: Annotated[
+        Positive,
+        _say("A worker that reads nothing for this long while lines wait ends, and is started anew."),
+    ] = 60.0
+    drain_timeout_s: Annotated[
+        Positive, _say("Longest wait for the batch in hand, when partitions go or the worker is to end.")
+    ] = 8.0
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> "KafkaAt":
+        if self.sasl_mechanism and not (self.username and self.password):
+            raise ValueError("sasl_mechanism needs a username and a password: set both")
+        if (self.username or self.password) and not self.sasl_mechanism:
+            raise ValueError("a username or password needs a way to log in: set sasl_mechanism")
+        if self.sasl_mechanism == "PLAIN" and not self.tls:
+            raise ValueError("PLAIN sends the password as it is: set tls, or use SCRAM-SHA-512")
+        if not self.tls and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("certificates need tls: set it")
+        return self
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
 class RedisAt:
     """The Redis or Valkey, alone or a cluster, in which `tailrace worker` keeps all (docs/redis.md)."""
 
@@ -190,6 +266,13 @@ class Alerts:
     after_lines: Annotated[
         int, Field(ge=0, le=50), _say("Lines after the event that are added to its alert.")
     ] = 5
+    max_age_s: Annotated[
+        Positive | None,
+        _say(
+            "Alerts that opened longer ago than this, by the clock on the wall, are kept and sent to nobody.",
+            "all are sent",
+        ),
+    ] = None
     resolve_after_s: Annotated[
         Positive, _say("An alert is resolved after this long without another sign, in event time.")
     ] = 1800.0
@@ -274,6 +357,7 @@ class Settings:
     input: Input = Input()
     bundle: BundleAt = BundleAt()
     state: StateAt = StateAt()
+    kafka: KafkaAt = KafkaAt()
     redis: RedisAt = RedisAt()
     batch: Batch = Batch()
     alerts: Alerts = Alerts()
