@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from detector.errors import Unavailable
@@ -79,6 +80,32 @@ def test_a_shard_that_nobody_has_begun_begins_where_the_configuration_says(kafka
         until(lambda: keeper.count >= 30 - first or worker.has_ended)
     assert keeper.begins == [(Shard(topic, 0), Begin(after=first - 1, fence=None))]
     assert keeper.values(topic) == lines_of(30 - first, first)
+
+
+def test_a_topic_of_our_own_is_begun_at_its_start_once(kafka: Broker) -> None:
+    """Whatever the start of others: until the group has been there, its first record is read first."""
+    topics.create(kafka.address, "whole")
+    topics.produce(kafka.address, "whole", lines_of(10))
+    feed, keeper = feed_of(kafka.address, "whole", start="latest", whole=frozenset({"whole"})), Keeper()
+    read_all(feed, keeper, 10)
+    assert keeper.values("whole") == lines_of(10)
+    assert not keeper.begins[0][1].forgotten
+
+
+@pytest.mark.parametrize("start", ["latest", "earliest"])
+def test_a_store_that_forgot_its_fence_is_noticed(kafka: Broker, start: str) -> None:
+    """The group remembers that somebody was here; what holds is the configured start, said aloud."""
+    topic = f"forgotten-{start}"
+    topics.create(kafka.address, topic)
+    topics.produce(kafka.address, topic, lines_of(10))
+    feed, keeper = feed_of(kafka.address, topic, whole=frozenset({topic})), Keeper()
+    with running(feed, keeper) as worker:
+        until(lambda: topics.committed(kafka.address, feed.group, topic) == 10 or worker.has_ended)
+    emptied, feed = Keeper(), msgspec.structs.replace(feed, start=start)
+    with running(feed, emptied) as worker:
+        until(lambda: bool(emptied.begins) or worker.has_ended)
+    after = {"latest": 9, "earliest": -1}[start]
+    assert emptied.begins == [(Shard(topic, 0), Begin(after=after, fence=None, forgotten=True))]
 
 
 def test_what_retention_took_is_counted_and_jumped_over(kafka: Broker) -> None:

@@ -193,7 +193,7 @@ class KafkaAt:
     ] = 60.0
     drain_timeout_s: Annotated[
         Positive, _say("Longest wait for the batch in hand, when partitions go or the worker is to end.")
-    ] = 8.0
+    ] = 4.0
 
     @model_validator(mode="after")
     def _can_log_in(self) -> "KafkaAt":

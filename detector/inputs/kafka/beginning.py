@@ -3,13 +3,14 @@
 from detector.inputs.kafka.feed import Begin, Shard
 
 
-def beginning(shard: Shard, fence: int | None, log: range, first: int) -> Begin | str:
+def beginning(shard: Shard, fence: int | None, log: range, first: int, *, known: bool = False) -> Begin | str:
     """Where to begin, or why the shard cannot be read.
 
-    `log` holds the offsets from the log's start to its end; `first` is wanted where there is no fence.
+    `log` holds the offsets from the log's start to its end; `first` is wanted where there is no fence,
+    and `known` says whether the group has been there all the same.
     """
     if fence is None:
-        return Begin(after=min(max(first, log.start), log.stop) - 1, fence=None)
+        return Begin(after=min(max(first, log.start), log.stop) - 1, fence=None, forgotten=known)
     if fence >= log.stop:
         return (
             f"{shard} ends at offset {log.stop - 1}, before its fence {fence}: the topic was made anew or "

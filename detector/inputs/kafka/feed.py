@@ -49,6 +49,7 @@ class Begin(msgspec.Struct, frozen=True):
     after: int
     fence: int | None  # as it was found; None where there was none
     lost: int = 0  # offsets that retention took before they were read
+    forgotten: bool = False  # there is no fence, but the group had been here: the store has lost it
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     topics: tuple[str, ...]
     start: Literal["latest", "earliest"] | datetime = "latest"  # where a shard without a fence begins
+    whole: frozenset[str] = frozenset()  # topics that are begun at their start the first time: our own
     max_lines: int = 4096  # of a batch
     max_bytes: int = 4 << 20
     session_timeout_s: float = 30.0  # a worker that says nothing for this long loses its shards

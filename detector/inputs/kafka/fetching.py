@@ -137,6 +137,12 @@ class FetchThread(AIOKafkaConsumerThread):
         found = await self._ensure_consumer().offsets_for_times(parts)
         return {Shard(*part): None if at is None else at.offset for part, at in found.items()}
 
+    async def hinted(self, shards: Iterable[Shard]) -> set[Shard]:
+        """The shards that the group was told of, so that somebody had begun them."""
+        consumer = self._ensure_consumer()
+        told = {shard: await consumer.committed(TopicPartition(*shard)) for shard in shards}
+        return {shard for shard, offset in told.items() if offset is not None}
+
     async def go_to(self, positions: Mapping[Shard, int], skipped: Iterable[Shard]) -> None:
         """Read from these offsets on, and leave the skipped ones alone."""
         consumer = self._ensure_consumer()

@@ -68,10 +68,12 @@ class Member:
         await self.drop()
         fences = {shard: await self.hand.do(work.fence, shard) for shard in shards}
         logs = await self._logs(fences, thread)
-        since = await self._since([shard for shard in shards if fences[shard] is None], logs, thread)
+        unfenced = [shard for shard in shards if fences[shard] is None]
+        known = await thread.ask(thread.hinted(unfenced))
+        since = await self._since(unfenced, known, logs, thread)
         stopped: dict[Shard, str] = {}
         for shard in shards:
-            found = beginning(shard, fences[shard], logs[shard], since.get(shard, 0))
+            found = beginning(shard, fences[shard], logs[shard], since.get(shard, 0), known=shard in known)
             if isinstance(found, str):
                 stopped[shard] = found
                 log.error("shard stopped", shard=str(shard), reason=found)
@@ -93,23 +95,32 @@ class Member:
         return logs
 
     async def _since(
-        self, shards: list[Shard], logs: dict[Shard, range], thread: FetchThread
+        self, shards: list[Shard], known: set[Shard], logs: dict[Shard, range], thread: FetchThread
     ) -> dict[Shard, int]:
-        """The first offset that is wanted of each shard that nobody has begun."""
+        """The first offset that is wanted of each shard without a fence."""
+        whole = [shard for shard in shards if shard.topic in self.feed.whole and shard not in known]
+        since = {shard: logs[shard].start for shard in whole}
+        others = [shard for shard in shards if shard not in since]
         match self.feed.start:
             case "earliest":
-                return {shard: logs[shard].start for shard in shards}
-            case datetime() as start if shards:
-                found = await thread.ask(thread.first_since(shards, round(start.timestamp() * 1000)))
-                return {shard: logs[shard].stop if at is None else at for shard, at in found.items()}
+                since |= {shard: logs[shard].start for shard in others}
+            case datetime() as start if others:
+                found = await thread.ask(thread.first_since(others, round(start.timestamp() * 1000)))
+                since |= {shard: logs[shard].stop if at is None else at for shard, at in found.items()}
             case _:
-                return {shard: logs[shard].stop for shard in shards}
+                since |= {shard: logs[shard].stop for shard in others}
+        return since
 
     async def _take(self, shard: Shard, begin: Begin, offsets: range) -> None:
         if begin.lost:
             log.error(
                 "records lost: retention removed them before they were read",
                 shard=str(shard), fence=begin.fence, next=begin.after + 1, lost=begin.lost,
+            )  # fmt: skip
+        if begin.forgotten:
+            log.error(
+                "the store has lost its fence, perhaps all it had: beginning as input.start says",
+                shard=str(shard), next=begin.after + 1,
             )  # fmt: skip
         # Before the shell has it: if this is given up half-way, the shell is told to let go.
         self.lanes.lanes[shard] = Lane(
