@@ -98,7 +98,7 @@ def test_an_unknown_variable_is_refused(toml: Path) -> None:
     [
         ('source_regex = "("', "not a regular expression"),
         ('timezone = "Mars/Base"', "not a time zone: write a name such as UTC or Europe/Vienna"),
-        ('envelope = "xml"', "not among the choices: write 'auto', 'text', 'json' or 'syslog'"),
+        ('envelope = "xml"', "not among the choices: write 'auto', 'text', 'json', 'syslog' or 'otlp_proto'"),
         ("poll_s = inf", "not a finite number"),
         ("max_line_bytes = 1.5", "not a whole number"),
     ],

@@ -115,6 +115,13 @@ def test_the_fields_of_usual_shippers_are_found(shipper: str) -> None:
     assert line.text.strip() == b"WARN went wrong"
 
 
+def test_a_file_path_in_the_object_names_the_source_where_nothing_else_does() -> None:
+    """A shipper's own file comes before the topic."""
+    value = {"message": "a", "log": {"file": {"path": "/var/log/api.log"}}}
+    assert lines(value)[0].source == "/var/log/api.log"
+    assert lines({**value, "host": "web-1"})[0].source == "web-1"
+
+
 def test_an_otlp_record_holds_many_logs() -> None:
     """Each is a line with its index; the resource names the source."""
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "api"}}]}
@@ -237,7 +244,7 @@ def test_what_strict_readers_refuse_is_read(raw: bytes) -> None:
         (b'{"a": 1' + b"0" * 5_000 + b"}", "a number in the JSON has too many digits"),
         (b'{"a": "' + b"x" * 100, "half a JSON object: it ends before it is complete"),
         (b'{"a": 1} tail', "not valid JSON: Extra data at character 9"),
-        (b"{}", "the JSON object holds no message and no fields to make one of"),
+        (b"{}", "the object holds no message and no fields to make one of"),
     ],
 )
 def test_what_cannot_be_read_says_why(raw: bytes, reason: str) -> None:

@@ -63,8 +63,11 @@ class Input:
     ] = False
     poll_s: Annotated[Positive, _say("How often followed files are looked at for new lines.")] = 0.5
     envelope: Annotated[
-        Literal["auto", "text", "json", "syslog"] | None,
-        _say("What wraps a message; `auto` looks at every record.", "the bundle's, else auto"),
+        Literal["auto", "text", "json", "syslog", "otlp_proto"] | None,
+        _say(
+            "What wraps a message; `auto` looks at every record. `otlp_proto` is OpenTelemetry's protobuf.",
+            "the bundle's, else auto",
+        ),
     ] = None
     source_fields: Annotated[
         tuple[str, ...] | None,

@@ -5,12 +5,12 @@ is in DecodeMemory, so any cut of the records into batches gives the same lines.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
 
 from detector.errors import BadRecord
 from detector.records import Record
-from detector.stages.decode import syslog
+from detector.stages.decode import otlp, otlp_proto, syslog
 from detector.stages.decode.assembly import Assembly, Decoded
 from detector.stages.decode.continuation import is_rest, is_trace
 from detector.stages.decode.entry import Entry, cleaned, first_line, unmarked
@@ -25,7 +25,7 @@ from detector.stages.header.header import Headers
 from detector.stages.header.timestamp import DAY_US, PAST_US
 
 _MARKS = frozenset(b"\xef\xfe\xff")
-_UNUSUAL = _MARKS | frozenset(b" \t\v\f{<")
+_UNUSUAL = _MARKS | frozenset(b" \t\v\f\n{<")
 _OBJECT_LIKE = re.compile(rb'\{\s*"')
 
 
@@ -67,25 +67,27 @@ class Decoder:
             return
         if len(raw) > self._settings.max_line_bytes:
             # A feed cuts what is too long, but says where it ended; the line's own end is not counted.
-            length, bound = max(len(raw), record.end - record.offset - 1), self._settings.max_line_bytes
-            out.reject(f"line of {length} bytes exceeds max_line_bytes ({bound})")
+            length = max(len(raw), record.end - record.offset - 1)
+            out.reject(_too_long(length, self._settings.max_line_bytes))
             return
         if raw[0] in _UNUSUAL:
-            self._unusual(raw, out)
+            self._unusual(record, raw, out)
         elif self._is_text:
             self._text(raw, out)
         else:
-            self._required(raw, out)
+            self._required(record, raw, out)
 
-    def _unusual(self, raw: bytes, out: Assembly) -> None:
-        """A line that starts with white space, a byte order mark, `{` or `<`."""
+    def _unusual(self, record: Record, raw: bytes, out: Assembly) -> None:
+        """A line that starts with white space, a byte order mark, `{` or `<`; a batch with a line feed."""
         if raw[0] in _MARKS:
             raw = unmarked(raw)
         bare = raw.lstrip()
         if not bare:
             out.blank()
         elif not self._auto:
-            self._text(raw, out) if self._is_text else self._required(bare, out)
+            self._text(raw, out) if self._is_text else self._required(record, bare, out)
+        elif raw[0] == otlp_proto.BEGINNING and otlp_proto.may_be(record.value):
+            self._octets(record.value, out)
         elif bare[:1] == b"{":
             self._maybe_json(raw, bare, out)
         elif syslog.PRIORITY.match(bare):
@@ -93,8 +95,21 @@ class Decoder:
         else:
             self._text(raw, out)
 
-    def _required(self, raw: bytes, out: Assembly) -> None:
+    def _octets(self, value: bytes, out: Assembly) -> None:
+        """A batch in protobuf, which is read as it came: what is blank in text counts in it."""
+        if len(value) > self._settings.max_line_bytes:
+            out.reject(_too_long(len(value), self._settings.max_line_bytes))
+            return
+        try:
+            self._batch(otlp_proto.logs(value), out)
+        except BadRecord as error:
+            out.reject(str(error))
+
+    def _required(self, record: Record, raw: bytes, out: Assembly) -> None:
         """A record that must be of the envelope that the settings name."""
+        if self._settings.envelope == "otlp_proto":
+            self._octets(record.value, out)
+            return
         try:
             if self._settings.envelope == "json":
                 self._object(parsed(raw), out)
@@ -115,18 +130,19 @@ class Decoder:
 
     def _object(self, fields: Object, out: Assembly) -> None:
         if "resourceLogs" in fields:
-            self._batch(fields, out)
+            self._batch(otlp.logs(fields), out)
         else:
             self._entry(self._envelope.entry(fields, out.reference_us), -1, out)
-        out.is_object()
+            out.is_object()
 
-    def _batch(self, fields: Object, out: Assembly) -> None:
-        entries = list(self._envelope.batch(fields, out.reference_us))  # all of the batch is sound, or none
+    def _batch(self, logs: Iterator[Object], out: Assembly) -> None:
+        entries = self._envelope.batch(logs, out.reference_us)  # all of the batch is sound, or none
         for sub, entry in enumerate(entries):
             if isinstance(entry, BadRecord):
                 out.reject(f"log {sub} of the batch: {entry}")
             else:
                 self._entry(entry, sub, out)
+        out.is_object()
 
     def _syslog(self, raw: bytes, out: Assembly) -> None:
         near_us = out.reference_us
@@ -178,3 +194,7 @@ class Decoder:
             if found:
                 return found
         return named or ("" if self._names_sessions else origin)
+
+
+def _too_long(length: int, bound: int) -> str:
+    return f"line of {length} bytes exceeds max_line_bytes ({bound})"

@@ -54,6 +54,8 @@ _DIGITS = frozenset(str(number) for number in _NAMES)
 def otlp_level(number: object) -> str:
     """The level of an OpenTelemetry severity number, 1 to 24, four to a level."""
     if isinstance(number, str):
+        if number.isdecimal() and len(number) <= len("24"):
+            return otlp_level(int(number))
         return number.removeprefix("SEVERITY_NUMBER_").rstrip("234")[:LEVEL_CHARACTERS]
     return _OTLP[(number - 1) // 4] if isinstance(number, int) and 1 <= number <= 4 * len(_OTLP) else ""
 

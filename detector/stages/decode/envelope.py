@@ -8,9 +8,12 @@ import msgspec
 from detector.errors import BadRecord
 from detector.stages.decode.entry import Entry
 from detector.stages.decode.field_plan import FOUND, OTLP
-from detector.stages.decode.fields import MOST_DEPTH, Object
+from detector.stages.decode.fields import Object
 from detector.stages.decode.objects import ObjectReader, Stamp
+from detector.stages.decode.otlp import MOST_LOGS
 from detector.stages.decode.settings import DecodeSettings
+
+MOST_BATCH_BYTES = 1 << 26  # of the messages of one OTLP batch, where each is told by attributes they share
 
 _json = msgspec.json.Decoder()
 
@@ -72,58 +75,24 @@ class Envelope:
             source=outer.source or inner.source,
         )
 
-    def batch(self, fields: Object, reference_us: int | None) -> Iterator[Entry | BadRecord]:
+    def batch(self, logs: Iterator[Object], reference_us: int | None) -> list[Entry | BadRecord]:
         """The entries of an OTLP batch, in order; a log that cannot be read is its error.
 
         Raises:
-            BadRecord: the object is no such batch.
+            BadRecord: the record is no such batch, or its logs are too many.
         """
-        for log in otlp_logs(fields):
-            try:
-                yield self._otlp.entry(log, reference_us)
-            except BadRecord as error:
-                yield error
+        entries: list[Entry | BadRecord] = []
+        size = 0
+        for log in logs:
+            entry = self._of_log(log, reference_us)
+            entries.append(entry)
+            size += len(entry.text) if isinstance(entry, Entry) else 0
+            if len(entries) > MOST_LOGS or size > MOST_BATCH_BYTES:
+                raise BadRecord(f"OTLP: more than {MOST_LOGS} logs, or {MOST_BATCH_BYTES} bytes of them")
+        return entries
 
-
-def otlp_logs(fields: Object) -> Iterator[Object]:
-    """Each log of a batch as one flat object, its resource's attributes beside its own.
-
-    Raises:
-        BadRecord: a level of the batch is not what OpenTelemetry says it is.
-    """
-    for resource in _objects_in(fields, "resourceLogs"):
-        shared = _attributes(resource.get("resource"))
-        for scope in _objects_in(resource, "scopeLogs"):
-            for log in _objects_in(scope, "logRecords"):
-                own = {key: value for key, value in log.items() if key != "attributes"}
-                yield {**shared, **_attributes(log), **own, "body": _plain(log.get("body"))}
-
-
-def _objects_in(fields: Object, name: str) -> list[Object]:
-    values = fields.get(name, [])
-    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise BadRecord(f"OTLP: {name} is not a list of objects")
-    return values
-
-
-def _attributes(holder: object) -> Object:
-    pairs = holder.get("attributes") if isinstance(holder, dict) else None
-    return _pairs(pairs)
-
-
-def _pairs(pairs: object, depth: int = 0) -> Object:
-    if not isinstance(pairs, list):
-        return {}
-    return {
-        str(pair.get("key")): _plain(pair.get("value"), depth) for pair in pairs if isinstance(pair, dict)
-    }
-
-
-def _plain(value: object, depth: int = 0) -> object:
-    """An OTLP AnyValue as the value it wraps."""
-    if not isinstance(value, dict) or len(value) != 1:
-        return value
-    ((kind, inner),) = value.items()
-    if kind == "kvlistValue" and isinstance(inner, dict):
-        return _pairs(inner.get("values"), depth + 1) if depth < MOST_DEPTH else None
-    return inner
+    def _of_log(self, log: Object, reference_us: int | None) -> Entry | BadRecord:
+        try:
+            return self._otlp.entry(log, reference_us)
+        except BadRecord as error:
+            return error

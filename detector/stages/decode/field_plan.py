@@ -26,6 +26,7 @@ class Names(msgspec.Struct, frozen=True):
     message: Keys
     time: Keys
     level: Keys
+    described: str = ""  # key of the object that tells by its fields what no message does; else all of them
 
 
 FOUND = Names(
@@ -46,6 +47,7 @@ OTLP = Names(
     message=("body", "body.message", "body.msg", "eventName"),
     time=("timeUnixNano", "observedTimeUnixNano"),
     level=("severityText", "severityNumber"),
+    described="body",
 )
 
 

@@ -20,6 +20,7 @@ class ObjectReader:
     def __init__(self, names: Names, settings: DecodeSettings, stamp: Stamp) -> None:
         """Look under these names; read times that are written out with `stamp`."""
         self._plans = Plans(names, settings)
+        self._described = names.described
         self._event_field = settings.event_field
         self._source_fields = settings.source_fields
         self._strict_source = settings.names_sessions
@@ -32,7 +33,7 @@ class ObjectReader:
             BadRecord: it has nothing to say, or lacks the field that is the event.
         """
         plan = self._plans.of(fields)
-        text = self._event(fields) if self._event_field else _text(fields, plan)
+        text = self._event(fields) if self._event_field else _text(fields, plan, self._described)
         message = text.encode("utf-8", "replace")
         if b"\0" in message or b"\x1b" in message:
             message = cleaned(message)
@@ -83,7 +84,7 @@ class ObjectReader:
             parts = [_scalar(fields, part) for part in choice if part]
             if parts[0]:
                 return source.joined(parts)
-        return ""
+        return source.clean(scalar_text(value_at(fields, source.FILE_PATH)) or "")
 
 
 def _scalar(fields: Object, ways: list[Getter]) -> str:
@@ -104,7 +105,7 @@ def _level(fields: Object, plan: Plan) -> str:
     return ""
 
 
-def _text(fields: Object, plan: Plan) -> str:
+def _text(fields: Object, plan: Plan, described: str) -> str:
     blank = None
     for key, rest in plan.message:
         value = value_at(fields[key], rest)
@@ -112,7 +113,10 @@ def _text(fields: Object, plan: Plan) -> str:
         if text and not text.isspace():
             return text
         blank = text if blank is None else blank
-    return _described(fields, plan) if blank is None else ""
+    if blank is not None:
+        return ""
+    part = fields.get(described)
+    return (isinstance(part, dict) and _told(part)) or _described(fields, plan)
 
 
 def _octets(values: list[object]) -> str | None:
@@ -123,7 +127,11 @@ def _octets(values: list[object]) -> str | None:
 
 def _described(fields: Object, plan: Plan) -> str:
     kept = {key: value for key, value in fields.items() if key not in plan.used}
-    text = key_values(scalars(kept, ""))[:MOST_TEXT]
+    text = _told(kept)
     if not text:
-        raise BadRecord("the JSON object holds no message and no fields to make one of")
+        raise BadRecord("the object holds no message and no fields to make one of")
     return text
+
+
+def _told(fields: Object) -> str:
+    return key_values(scalars(fields, ""))[:MOST_TEXT]

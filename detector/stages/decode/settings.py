@@ -13,7 +13,7 @@ MICROSECONDS = 1_000_000
 class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a user may say about the input; the defaults read what is found."""
 
-    envelope: Literal["auto", "text", "json", "syslog"] = "auto"
+    envelope: Literal["auto", "text", "json", "syslog", "otlp_proto"] = "auto"
     session: bool = False  # a line that names no source is left out of scoring
     source_fields: tuple[str, ...] = ()  # dotted; their values are joined with "/"
     source_regex: str | None = None  # over the line or message: group 1, else the whole match

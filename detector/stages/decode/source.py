@@ -23,6 +23,7 @@ DEFAULT_SOURCES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("appname", "app_name"), ("hostname", "host", "host.name")),
     (("host.name", "host.hostname", "hostname", "host", "_HOSTNAME"),),
 )
+FILE_PATH = "log.file.path"  # of an object that offers none of these
 
 
 def found_in(pattern: re.Pattern[bytes], text: bytes) -> str:
