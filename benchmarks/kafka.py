@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
+from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.feed import Begin, Feed, PartitionBatch, Shard
 from detector.inputs.kafka.run import run
 from tests.servers import topics
@@ -98,11 +99,9 @@ def main() -> None:
             writer.start()
             writer.join(END_S)
             counting = Counting(given.lines // PARTITIONS * PARTITIONS)
-            run(
-                Feed(brokers=(broker.address,), group="b", topics=(TOPIC,), start="earliest"),
-                counting,
-                counting,
-            )
+            connection = Connection(brokers=(broker.address,))
+            feed = Feed(connection=connection, group="b", topics=(TOPIC,), start="earliest")
+            run(feed, counting, counting)
         finally:
             broker.kill()
     measured = {

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard, Work
 from detector.inputs.kafka.run import run
 from tests.watching import until
@@ -20,7 +21,7 @@ def lines_of(count: int, first: int = 0) -> list[bytes]:
 def feed_of(address: str, topic: str, **changes: object) -> Feed:
     """Settings that let tests be quick."""
     feed = Feed(
-        brokers=(address,),
+        connection=Connection(brokers=(address,)),
         group=f"{topic}-group",
         topics=(topic,),
         start="earliest",

@@ -51,7 +51,7 @@ def build(member: Member) -> App:
     app = App(
         feed.group,
         env={},  # the environment sets nothing behind the configuration's back
-        broker=[URL(f"kafka://{broker}") for broker in feed.brokers],
+        broker=[URL(f"kafka://{broker}") for broker in feed.connection.brokers],  # our client has its own
         autodiscover=False,
         web_enabled=False,
         topic_disable_leader=True,

@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from detector.inputs.kafka.connection import Connection
+
 
 class Shard(NamedTuple):
     """A partition: what one writer owns."""
@@ -55,7 +57,7 @@ class Begin(msgspec.Struct, frozen=True):
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
     """What is read and how much of it at once."""
 
-    brokers: tuple[str, ...]  # HOST:PORT
+    connection: Connection
     group: str
     topics: tuple[str, ...]
     start: Literal["latest", "earliest"] | datetime = "latest"  # where a shard without a fence begins

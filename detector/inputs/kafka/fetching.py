@@ -13,9 +13,10 @@ from aiokafka import TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, credentials_to_aiokafka_auth, server_list
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode.threads import WorkerThread
 
+from detector.inputs.kafka.connection import client_options
 from detector.inputs.kafka.feed import Shard
 
 if TYPE_CHECKING:
@@ -56,13 +57,11 @@ class FetchThread(AIOKafkaConsumerThread):
         await super().on_start()
         self.member.say_started(self)
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, _transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf, feed = self.app.conf, self.member.feed
         self._assignor = RoundRobinPartitionAssignor
         return aiokafka.AIOKafkaConsumer(
-            client_id=conf.broker_client_id,
             group_id=conf.id,
-            bootstrap_servers=server_list(transport.url, transport.default_port),
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -75,7 +74,7 @@ class FetchThread(AIOKafkaConsumerThread):
             session_timeout_ms=int(feed.session_timeout_s * 1000),
             rebalance_timeout_ms=int(feed.rebalance_timeout_s * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            **credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+            **client_options(feed.connection),
         )
 
     async def ask(self, work: Coroutine[Any, Any, T]) -> T:

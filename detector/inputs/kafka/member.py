@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError
 
-from detector.errors import Stuck, TailraceError, Unavailable
+from detector.errors import Stuck, Unavailable
+from detector.inputs.kafka import faults
 from detector.inputs.kafka.beginning import beginning
 from detector.inputs.kafka.feed import Begin, Feed, PartitionBatch, Shard, Work
 from detector.inputs.kafka.fetching import FetchThread
@@ -59,7 +60,9 @@ class Member:
             self.fail(Unavailable(f"the fences could not be read within {seconds:.0f} s: ending"))
         except KafkaError as error:
             if rebalances == self.lanes.rebalances:  # else these shards are not ours, and others follow
-                self.fail(Unavailable(f"Kafka cannot say where the logs begin and end ({error!r}): ending"))
+                refused = faults.refusal(error, self.feed.connection)
+                away = Unavailable(f"Kafka cannot say where the logs begin and end ({error!r}): ending")
+                self.fail(refused or away)
         except Exception as error:  # noqa: BLE001  (ends the process)
             self.fail(error)
 
@@ -187,13 +190,4 @@ class Member:
 
 def explained(error: BaseException, feed: Feed) -> BaseException:
     """What a failure of the client means to people."""
-    if isinstance(error, TailraceError):
-        return error
-    if isinstance(error, OffsetOutOfRangeError):
-        return Stuck(
-            f"the log no longer holds what was to be read next ({error}): ending, a new start counts it"
-        )
-    if isinstance(error, KafkaError):
-        brokers = ", ".join(feed.brokers)
-        return Unavailable(f"Kafka at {brokers} cannot be used: {error or type(error).__name__}")
-    return error
+    return faults.explained(error, feed.connection)
