@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from detector.notify.deliver import Deliverer
+from detector.notify.lane import Habits
 from detector.notify.receivers import Receiver, Schedule, WebhookReceiver, target
 from detector.records import Alert, EvidenceLine, Expectation, Revision, TemplateEvidence
 from detector.store.deliveries import open_deliveries
@@ -112,7 +113,9 @@ class StateFile:
         with closing(sqlite3.connect(self.path)) as connection, connection:
             append(connection, list(revisions))
 
-    def deliverer(self, clock: Clock | None = None, stdout: io.StringIO | None = None) -> Deliverer:
+    def deliverer(
+        self, clock: Clock | None = None, stdout: io.StringIO | None = None, habits: Habits | None = None
+    ) -> Deliverer:
         """Make the deliverer, without jitter."""
         return Deliverer(
             self.receivers,
@@ -120,6 +123,7 @@ class StateFile:
             stdout=stdout or io.StringIO(),
             clock=clock or time.time,
             random=lambda: 0.0,
+            habits=habits or Habits(),
         )
 
     def states(self, receiver: str = "ops") -> dict[str, int]:

@@ -12,6 +12,7 @@ from detector.cli.purge import purge
 from detector.cli.replay import replay
 from detector.cli.run import run
 from detector.cli.watch import watch
+from detector.cli.worker import worker
 
 app = App(
     name="tailrace",
@@ -24,12 +25,13 @@ app = App(
     version=lambda: version("tailrace"),
 )
 app.command(watch, usage="Usage: tailrace watch INPUTS [OPTIONS]", sort_key=1)
-app.command(replay, sort_key=2)
-app.command(alerts.app)  # 3
-app.command(parse, sort_key=4)
-app.command(bundle.app)  # 5
-app.command(check_config, sort_key=6)
-app.command(purge, sort_key=7)
+app.command(worker, sort_key=2)
+app.command(replay, sort_key=3)
+app.command(alerts.app)  # 4
+app.command(parse, sort_key=5)
+app.command(bundle.app)  # 6
+app.command(check_config, sort_key=7)
+app.command(purge, sort_key=8)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ State = Annotated[
 
 _UNBOUNDED_WIDTH = 1_000_000  # columns: nothing is cut where no screen shows it
 
-app = App(name="alerts", sort_key=3, help="List or show the alerts that were found.")
+app = App(name="alerts", sort_key=4, help="List or show the alerts that were found.")
 
 
 @app.command(name="list")

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from detector.words import counted, duration
 
-app = App(name="bundle", sort_key=5, help="Check a bundle, the directory that tailrace-train fit wrote.")
+app = App(name="bundle", sort_key=6, help="Check a bundle, the directory that tailrace-train fit wrote.")
 
 
 @app.command(name="verify")

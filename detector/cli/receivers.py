@@ -6,8 +6,8 @@ from detector.config import Settings
 from detector.notify.receivers import STDOUT, ConsoleReceiver, JsonLinesReceiver, Receiver, WebhookReceiver
 
 
-def receivers_of(settings: Settings, output: Literal["text", "json"]) -> list[Receiver]:
-    """The configured receivers, and standard output."""
+def receivers_of(settings: Settings, output: Literal["text", "json"] | None) -> list[Receiver]:
+    """The configured receivers, and standard output; without a form only where nobody else is."""
     webhooks = [
         WebhookReceiver(
             name=webhook.name,
@@ -20,6 +20,8 @@ def receivers_of(settings: Settings, output: Literal["text", "json"]) -> list[Re
         for webhook in settings.receivers.webhook
     ]
     files = [JsonLinesReceiver(jsonl.name, str(jsonl.path)) for jsonl in settings.receivers.jsonl]
+    if output is None and (webhooks or files):
+        return [*webhooks, *files]
     # With a colon: no name in a configuration has one.
     shown = ConsoleReceiver() if output == "text" else JsonLinesReceiver("tailrace:stdout", STDOUT)
     return [*webhooks, *files, shown]

@@ -1,6 +1,5 @@
 """What `tailrace watch` does. Reads files, writes the state file, sends alerts, takes signals."""
 
-import gc
 import os
 import random
 import sys
@@ -14,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from detector.cli.start import EXIT_INTERRUPTED, collect_rarely
 from detector.cli.stopping import Stopping
 from detector.config import Settings
 from detector.embedded.watch import SHARD, Bounds, Watch, follow, stored_fence
@@ -22,14 +22,14 @@ from detector.inputs.batch import Batch
 from detector.inputs.follow import Follower
 from detector.inputs.paths import STDIN, covers
 from detector.notify.deliver import Deliverer
+from detector.notify.lane import Habits
 from detector.notify.receivers import STDOUT, JsonLinesReceiver, Receiver, target
 from detector.shard.core import Core
+from detector.shard.hints import Hints
 from detector.store.deliveries import open_deliveries
 from detector.store.outbox import Enrolment
 from detector.store.sqlite import Store
 
-EXIT_INTERRUPTED = 130
-COLLECT_AFTER = 100_000  # objects more than before
 STOP_S = 10.0  # for requests in hand
 WAITING = (
     "the next start with --once tries them at once, one without it when they are due; "
@@ -63,9 +63,7 @@ def run(order: Order, settings: Settings, core: Core) -> int:
         Unreadable: an input cannot be read.
     """
     _keep_apart(order)
-    # States are many small objects without cycles; looking for cycles as often as usual takes up to a third
-    # of the time.
-    gc.set_threshold(COLLECT_AFTER, 50, 100)
+    collect_rarely()
     with Stopping() as stopping, closing(Store(order.state)) as store:
         fence = stored_fence(store, core)
         follower = Follower(
@@ -83,7 +81,8 @@ def run(order: Order, settings: Settings, core: Core) -> int:
             bundle=core.bundle.id,
             state=str(order.state),
         )
-        with _delivering(order, store) as deliverer:
+        habits = Habits(max_age_s=settings.alerts.max_age_s)
+        with _delivering(order, store, habits) as deliverer:
             reporter = _Reporter(watch, deliverer, ends=order.ends)
             poll_s, ends = settings.input.poll_s, order.ends
             last = follow(watch, stopping, poll_s=poll_s, once=ends, after=reporter.after)
@@ -108,7 +107,7 @@ def _check_read(order: Order, last: Batch) -> None:
 
 
 @contextmanager
-def _delivering(order: Order, store: Store) -> Iterator[Deliverer]:
+def _delivering(order: Order, store: Store, habits: Habits) -> Iterator[Deliverer]:
     """Deliver from the state file until the end; then, where the input ends, what is still due."""
     deliverer = Deliverer(
         order.receivers,
@@ -116,6 +115,7 @@ def _delivering(order: Order, store: Store) -> Iterator[Deliverer]:
         stdout=sys.stdout,
         clock=time.time,
         random=random.random,
+        habits=habits,
     )
     enrolments = [Enrolment(r.name, target(r), r.max_pending, r.enable) for r in order.receivers]
     store.enrol(SHARD, enrolments)
@@ -152,8 +152,7 @@ class _Reporter:
         self._watch, self._deliverer, self._ends = watch, deliverer, ends
         self._revisions = 0
         self._told: set[tuple[str, str]] = set()
-        self._named = False  # it was said that no line names its source
-        self._strange = False  # it was said that the lines are not those that were learnt
+        self._hints = Hints()
 
     def after(self, batch: Batch) -> None:
         """A batch has been committed."""
@@ -161,16 +160,7 @@ class _Reporter:
         if revisions != self._revisions or not batch.parts:
             self._revisions = revisions
             self._deliverer.wake()
-        if not self._named and (
-            unnamed := self._watch.work.intake.unnamed(whole=batch.at_end and self._ends)
-        ):
-            self._named = True
-            _log.warning("no line names its source", hint=unnamed)
-        if not self._strange and (
-            strange := self._watch.work.intake.strange(whole=batch.at_end and self._ends)
-        ):
-            self._strange = True
-            _log.warning("not the log that was learnt", hint=strange)
+        self._hints.tell(self._watch.work.intake, whole=batch.at_end and self._ends)
         for loss in batch.losses:
             _log.warning("lines lost", path=loss.origin, generation=loss.generation, bytes=loss.lost_bytes)
         for trouble in batch.troubles:

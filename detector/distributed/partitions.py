@@ -1,6 +1,6 @@
 """The shards of one worker at work: batches of Kafka through the core into the store. Writes the store."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
@@ -10,6 +10,7 @@ from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.pipeline import Batch
 from detector.records import Record
 from detector.shard.core import Core
+from detector.shard.hints import Hints
 from detector.shard.work import ShardWork
 from detector.store.contract import Fence, Store
 from detector.store.outbox import Enrolment
@@ -30,12 +31,22 @@ class Partitions:
     """What a worker does with its share of the partitions; `inputs.kafka.feed.Work`."""
 
     def __init__(
-        self, core: Core, store: Store, receivers: Iterable[Enrolment], *, cache_sources: int
+        self,
+        core: Core,
+        store: Store,
+        receivers: Iterable[Enrolment],
+        *,
+        cache_sources: int,
+        after: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """Begin with no partition; at most `cache_sources` states of each stay in memory."""
+        """Begin with no partition; at most `cache_sources` states of each stay in memory.
+
+        `after` is called when a shard has got on, with whether there may be something to deliver.
+        """
         self._core, self._store = core, store
         self._receivers = list(receivers)
-        self._cache_sources = cache_sources
+        self._cache_sources, self._after = cache_sources, after
+        self._hints = Hints()
         self._found: dict[Shard, Fence | None] = {}
         self.works: dict[Shard, ShardWork] = {}
 
@@ -66,20 +77,26 @@ class Partitions:
             work.start_cold()
         if begin.after != begin.fence:
             work.take(Batch([], [], [], work.clock_us or None), _encoded(begin.after))
+        self._after(True)  # what waits for delivery here is now ours
 
     def process(self, batch: PartitionBatch) -> None:
         """Commit what the batch calls for."""
         work = self.works[batch.shard]
+        revisions = work.counts.revisions
         records = [_record(batch.shard.topic, record) for record in batch.records]
         taken = work.intake.of_feed(work.shard, records)
         work.take(taken, _encoded(batch.last))
         work.pass_time(taken.clock_us or 0)
+        self._hints.tell(work.intake, whole=False)
+        self._after(work.counts.revisions > revisions)
 
     def tick(self, shard: Shard, quiet_s: float) -> None:
         """Let the shard's clock go on at the end of its log."""
         work = self.works[shard]
+        revisions = work.counts.revisions
         if work.clock_us:
             work.pass_time(work.clock_us + round(quiet_s * SECOND_US))
+        self._after(work.counts.revisions > revisions)
 
     def stopped(self, shard: Shard, reason: str) -> None:
         """Say that a shard cannot be read."""

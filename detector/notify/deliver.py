@@ -20,7 +20,7 @@ from typing import TextIO
 from detector.errors import BadSetup
 from detector.notify.console import people
 from detector.notify.jsonl import json_lines
-from detector.notify.lane import Lane
+from detector.notify.lane import Habits, Lane
 from detector.notify.queue import Queue, Send
 from detector.notify.receivers import ConsoleReceiver, JsonLinesReceiver, Receiver, WebhookReceiver, check
 from detector.notify.webhook import open_webhook
@@ -39,6 +39,7 @@ class Deliverer:
         stdout: TextIO,
         clock: Callable[[], float],
         random: Callable[[], float],
+        habits: Habits = Habits(),  # noqa: B008  (frozen)
     ) -> None:
         """Take the receivers and how to open the outbox in another thread; BadSetup names every fault."""
         _check_all(receivers)
@@ -47,6 +48,7 @@ class Deliverer:
         self._stdout = stdout
         self._clock = clock
         self._random = random
+        self._habits = habits
         self._ready = Event()
         self._lanes: list[Lane] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -121,7 +123,9 @@ class Deliverer:
             lanes = []
             for receiver in self._receivers:
                 send = await stack.enter_async_context(self._open(receiver))
-                lanes.append(Lane(receiver, queue, send, clock=self._clock, random=self._random))
+                lanes.append(
+                    Lane(receiver, queue, send, clock=self._clock, random=self._random, habits=self._habits)
+                )
             yield lanes
 
     def _open(self, receiver: Receiver) -> AbstractAsyncContextManager[Send]:

@@ -3,18 +3,39 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+import msgspec
 import structlog
 
+from detector.errors import Unavailable
 from detector.notify.answer import Answer, Outcome, next_attempt_s
 from detector.notify.queue import Notification, Queue, Send
 from detector.notify.receivers import Receiver, WebhookReceiver
 
 _log: Final = structlog.get_logger()
 
+TOO_OLD = "older than alerts.max_age_s when its turn came"
+_OUTBOX_REST_S = 1.0
 _AT_ONCE = 8  # requests to one server at the same time
 _LONGEST_REST_S = 60.0  # the wall clock may be set, and another process may make dead deliveries wait again
+
+
+class _Told(msgspec.Struct):
+    """What an alert says about when it was."""
+
+    opened_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What all receivers of a process have in common."""
+
+    max_age_s: float | None = None  # an alert that is older at its first attempt is not sent
+    waits_for_outbox: bool = False  # else an outbox that cannot be reached ends the delivery
 
 
 class Lane:
@@ -28,6 +49,7 @@ class Lane:
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
+        habits: Habits,
     ) -> None:
         """Use the queue and the function that makes one attempt."""
         self._receiver = receiver
@@ -35,10 +57,12 @@ class Lane:
         self._send = send
         self._clock = clock
         self._random = random
+        self._habits = habits
         self._wake = asyncio.Event()
         self._stopping = False
         self._failing = False
         self._gone = False
+        self._outbox_failed = False
 
     def wake(self) -> None:
         """Look at the queue again; call it in the lane's own loop."""
@@ -53,8 +77,13 @@ class Lane:
         """Deliver until stopped."""
         while not self._stopping:
             self._wake.clear()
-            if not await self.round(now_s=self._clock()):
-                await self._rest()
+            try:
+                if not await self.round(now_s=self._clock()):
+                    await self._rest()
+            except Unavailable as error:
+                if not self._habits.waits_for_outbox:
+                    raise
+                await self._wait_for_outbox(error)
 
     async def round(self, *, now_s: float) -> int:
         """Try a few of those that are due at a time, each once, and count them."""
@@ -65,17 +94,34 @@ class Lane:
         # One at a time keeps a file in the order of the outbox.
         limit = _AT_ONCE if is_server else 1
         batch = self._queue.due(self._receiver.name, now_s=now_s, limit=limit)
-        await asyncio.gather(*(self._attempt(notification) for notification in batch))
+        done = await asyncio.gather(*map(self._attempt, batch), return_exceptions=True)
+        self._outbox_failed = False
+        for error in done:
+            if error is not None:
+                raise error  # the others are done, too
         return len(batch)
 
     async def _rest(self) -> None:
         due_s = self._queue.next_due_s(self._receiver.name)
         wait_s = _LONGEST_REST_S if due_s is None else min(max(due_s - self._clock(), 0.0), _LONGEST_REST_S)
+        await self._wait(wait_s)
+
+    async def _wait_for_outbox(self, error: Unavailable) -> None:
+        """What was sent and could not be noted is sent again."""
+        if not self._outbox_failed:
+            self._outbox_failed = True
+            _log.warning("deliveries wait for the outbox", receiver=self._receiver.name, error=str(error))
+        await self._wait(_OUTBOX_REST_S)
+
+    async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
     async def _attempt(self, notification: Notification) -> None:
+        if self._is_too_old(notification):
+            self._queue.dead(self._receiver.name, notification.seq, TOO_OLD)
+            return
         answer = await self._send(notification)
         name, seq = self._receiver.name, notification.seq
         match answer.outcome:
@@ -91,6 +137,15 @@ class Lane:
                 until_s = self._clock() + self._pause_s(answer)
                 self._queue.pause(name, until_s=until_s)
                 self._retry(notification, answer, not_before_s=until_s)
+
+    def _is_too_old(self, notification: Notification) -> bool:
+        """Whether it tells of long ago; what was new at its first attempt is sent all the same."""
+        most_s = self._habits.max_age_s
+        if most_s is None or notification.attempts:
+            return False
+        told = msgspec.json.decode(notification.payload, type=_Told)
+        at = told.resolved_at or told.opened_at
+        return at is not None and self._clock() - at.timestamp() > most_s
 
     def _pause_s(self, answer: Answer) -> float:
         if answer.retry_after_s is not None:

@@ -14,7 +14,7 @@ from detector.inputs.kafka.member import Member, explained
 from detector.inputs.kafka.preflight import check
 from detector.inputs.kafka.watchdog import Watchdog
 
-LEAVE_S = 5.0  # to leave the group; a worker that hangs is dropped by its session
+LEAVE_S = 3.0  # to leave the group; a worker that hangs is dropped by its session
 LOOK_S = 0.1  # how often to ask whether the worker is to end
 
 log = structlog.get_logger("kafka")

@@ -1,0 +1,51 @@
+"""What the worker reads, as the configuration says. No I/O."""
+
+from datetime import datetime
+from typing import Literal
+
+from detector.config import Settings
+from detector.errors import BadSetup
+from detector.inputs.kafka.feed import Feed
+
+_WORDS: dict[str, Literal["latest", "earliest"]] = {
+    "end": "latest",
+    "latest": "latest",
+    "start": "earliest",
+    "earliest": "earliest",
+}
+
+
+def feed_of(settings: Settings) -> Feed:
+    """The topics that a worker of this configuration reads.
+
+    Raises:
+        BadSetup: with one line for everything that is missing.
+    """
+    kafka, start = settings.kafka, settings.input.start
+    missing = [
+        f"{key} is not set: {what}"
+        for key, is_set, what in (
+            ("kafka.brokers", kafka.brokers, 'name the brokers, such as ["kafka:9092"]'),
+            ("kafka.topics", kafka.topics, "name the topics that hold the lines"),
+            (
+                "redis.url",
+                settings.redis.url,
+                "name the Redis that keeps the states, such as redis://redis:6379",
+            ),
+        )
+        if not is_set
+    ]
+    if missing:
+        raise BadSetup("\n".join(missing))
+    return Feed(
+        brokers=kafka.brokers,
+        group=kafka.group,
+        topics=kafka.topics,
+        start=_WORDS.get(start) or datetime.fromisoformat(start),
+        max_lines=settings.batch.max_lines,
+        max_bytes=settings.batch.max_bytes,
+        session_timeout_s=kafka.session_timeout_s,
+        rebalance_timeout_s=kafka.session_timeout_s,
+        drain_timeout_s=kafka.drain_timeout_s,
+        stall_timeout_s=kafka.stall_timeout_s,
+    )

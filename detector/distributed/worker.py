@@ -1,0 +1,94 @@
+"""A worker from its start to its end: Kafka through the core into Redis. Talks to both; starts threads.
+
+Kafka and Redis are waited for while nothing is in flight, and then everything is made anew: what was in
+memory may be ahead of the store. A commit in doubt, and any other surprise, ends the process.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Final
+
+import structlog
+
+from detector.config import Settings
+from detector.distributed.feed import feed_of
+from detector.distributed.partitions import Partitions
+from detector.errors import InDoubt, Unavailable
+from detector.inputs.kafka.feed import Stopping
+from detector.inputs.kafka.run import run
+from detector.shard.core import Core
+from detector.store.outbox import Enrolment
+from detector.store.redis.connect import check, nodes_at, store_at
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
+
+_log: Final = structlog.get_logger("worker")
+
+
+class Worker:
+    """One member of the group."""
+
+    def __init__(self, settings: Settings, core: Core, receivers: Sequence[Enrolment]) -> None:
+        """Connect to nothing yet; BadSetup lists what the configuration lacks."""
+        self._settings, self._core, self._receivers = settings, core, receivers
+        self._feed = feed_of(settings)
+        self._partitions: Partitions | None = None
+        self._wait_s = FIRST_WAIT_S
+
+    def shards(self) -> list[str]:
+        """The shards that this worker owns now; for any thread."""
+        partitions = self._partitions
+        return [] if partitions is None else [str(shard) for shard in list(partitions.works)]
+
+    def work(self, stopping: Stopping, news: Callable[[], None]) -> None:
+        """Work until told to end; `news` is called when there may be something to deliver.
+
+        Raises:
+            BadSetup: a topic, a right or a login is missing, or the states belong to another bundle.
+            InDoubt: a commit was sent and not answered; the next start finds out.
+            Fenced: another worker has gone on with a shard.
+            Stuck: Kafka gives nothing although there is something.
+        """
+        while not stopping.wait(0):
+            try:
+                with self._connected(news) as partitions:
+                    run(self._feed, partitions, stopping)
+            except InDoubt:
+                raise
+            except Unavailable as error:
+                _log.warning("waiting", reason=str(error), again_in_s=self._wait_s)
+                stopping.wait(self._wait_s)
+                self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
+
+    @contextmanager
+    def _connected(self, news: Callable[[], None]) -> Iterator[Partitions]:
+        """What works until something cannot be reached."""
+        settings, feed = self._settings, self._feed
+        with closing(nodes_at(settings.redis)) as nodes:
+            server = check(nodes)
+
+        def after(has_news: bool) -> None:
+            self._wait_s = FIRST_WAIT_S
+            if has_news:
+                news()
+
+        with closing(store_at(settings.redis)) as store:
+            self._partitions = Partitions(
+                self._core,
+                store,
+                self._receivers,
+                cache_sources=settings.redis.cache_sources,
+                after=after,
+            )
+            _log.info(
+                "working",
+                brokers=feed.brokers,
+                topics=feed.topics,
+                group=feed.group,
+                store=f"{server.name} {server.version}",
+                bundle=self._core.bundle.id,
+            )
+            try:
+                yield self._partitions
+            finally:
+                self._partitions = None

@@ -1,0 +1,69 @@
+"""`tailrace worker` as a process: lines become alerts, servers that are away are waited for."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from detector.config.options import RedisAt
+from tests.receiver import Script, serving
+from tests.servers import topics
+from tests.servers.kafka import Broker
+from tests.servers.redis import Server
+from tests.servers.redis import serving as redis_serving
+from tests.small_bundle import small_bundle
+from tests.watching import core_of, lines_of, until
+from tests.workers import come_to, configured, have_come_to, last_lines, replayed, said, spread, working
+
+SEED = 31
+END_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Redis for these tests."""
+    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of long-lived sources."""
+    path = tmp_path_factory.mktemp("bundle")
+    small_bundle(path, session=False)
+    return path
+
+
+def test_lines_of_a_topic_become_alerts_at_a_webhook(
+    kafka: Broker, redis: Server, bundle: Path, tmp_path: Path
+) -> None:
+    """The alerts, revisions and states are those of a replay; each alert's last revision is delivered."""
+    sys.stdout.write(f"seed {SEED}\n")
+    topic, log = "worker-webhook", tmp_path / "app.log"
+    lines = [line.rstrip(b"\n") for line in lines_of(SEED, 1000)] + last_lines(session=False)
+    log.write_bytes(b"".join(line + b"\n" for line in lines))
+    topics.create(kafka.address, topic, partitions=4)
+    counts = spread(kafka.address, topic, lines, session=False)
+    at, core = RedisAt(url=redis.url, key_prefix=topic), core_of(bundle, log)
+    states, revisions = replayed(core, log)
+    last = {alert_id: max(r for a, r in revisions if a == alert_id) for alert_id, _ in revisions}
+    assert len(last) > 5
+    with serving(Script()) as receiver:
+        config = configured(
+            tmp_path / "tailrace.toml",
+            bundle=bundle, broker=kafka.address, topic=topic, redis=redis.url, webhook=receiver.url,
+        )  # fmt: skip
+        with working(config, tmp_path / "errors") as process:
+            ends = {f"{topic}-{partition}": count - 1 for partition, count in counts.items()}
+            until(lambda: have_come_to(at, ends) or process.poll() is not None)
+            wanted = {f"{alert_id}.{revision}" for alert_id, revision in last.items()}
+            until(lambda: wanted <= set(receiver.ids) or process.poll() is not None)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(END_S) == 0
+    assert come_to(at, core) == (states, revisions)
+    assert len(set(receiver.ids)) == len(receiver.ids)
+    for request in receiver.requests:
+        request.verify()
+    assert said(tmp_path / "errors", "working")[0]["topics"] == [topic]
