@@ -5,6 +5,7 @@ from typing import Literal
 
 from detector.config import Settings
 from detector.errors import BadSetup
+from detector.inputs.kafka.connection import connection_at
 from detector.inputs.kafka.feed import Feed
 
 _WORDS: dict[str, Literal["latest", "earliest"]] = {
@@ -38,7 +39,7 @@ def feed_of(settings: Settings) -> Feed:
     if missing:
         raise BadSetup("\n".join(missing))
     return Feed(
-        brokers=kafka.brokers,
+        connection=connection_at(kafka),
         group=kafka.group,
         topics=kafka.topics,
         start=_WORDS.get(start) or datetime.fromisoformat(start),

@@ -82,7 +82,7 @@ class Worker:
             )
             _log.info(
                 "working",
-                brokers=feed.brokers,
+                brokers=feed.connection.brokers,
                 topics=feed.topics,
                 group=feed.group,
                 store=f"{server.name} {server.version}",
