@@ -7,16 +7,21 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from detector.errors import BadSetup
+from detector.errors import BadSetup, Unavailable
+from detector.notify.deliver import Deliverer
 from detector.notify.jsonl import append_line
+from detector.notify.lane import TOO_OLD, Habits
 from detector.notify.receivers import (
     STDOUT,
     ConsoleReceiver,
@@ -25,8 +30,11 @@ from detector.notify.receivers import (
     Schedule,
     WebhookReceiver,
 )
+from detector.records import Revision
+from detector.store.deliveries import Deliveries, open_deliveries
 from tests.delivery import Clock, StateFile, revision, webhook
 from tests.receiver import SECRET, SLOW, Script, free_port, serving
+from tests.watching import until
 
 DEADLINE_S = 20.0  # only a failing test waits as long
 
@@ -266,3 +274,81 @@ def test_without_receivers_nothing_runs(tmp_path: Path) -> None:
         deliverer.wake()
         deliverer.stop(DEADLINE_S)
     deliverer.drain()
+
+
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_an_alert_of_long_ago_is_kept_and_not_sent(tmp_path: Path, status: str) -> None:
+    """Whoever starts on a year of logs is not woken by last winter."""
+    alert = revision("a", 1, status)
+    clock = at_s(alert, 60.0)
+    with serving(Script()) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server)])
+        state.append(alert)
+        state.deliverer(clock, habits=Habits(max_age_s=59.0)).drain()
+    assert server.ids == []
+    assert state.states() == {"dead": 1}
+    assert state.errors() == [TOO_OLD]
+
+
+def test_what_was_new_is_sent_however_long_the_receiver_is_away(tmp_path: Path) -> None:
+    """Age counts at the first attempt."""
+    alert = revision("a", 1)
+    clock = at_s(alert, 60.0)
+    with serving(Script([500, 204])) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server, delays_s=(0.0, 10.0))])
+        state.append(alert)
+        for _ in range(2):
+            state.deliverer(clock, habits=Habits(max_age_s=61.0)).drain()
+            clock.now_s += 10.0
+    assert server.ids == ["a.1", "a.1"]
+    assert state.states() == {"delivered": 1}
+
+
+def at_s(alert: Revision, later_s: float) -> Clock:
+    """A clock that long after what the alert tells."""
+    told, clock = json.loads(alert.payload), Clock()
+    clock.now_s = datetime.fromisoformat(told["resolved_at"] or told["opened_at"]).timestamp() + later_s
+    return clock
+
+
+class Away:
+    """An outbox that cannot be reached for a while."""
+
+    def __init__(self, deliveries: Deliveries, failures: list[str]) -> None:
+        """Fail the named calls, each once, in any order."""
+        self._deliveries, self._failures = deliveries, failures
+
+    def __getattr__(self, name: str) -> Any:
+        """The call of the real outbox, after its failure."""
+        if name in self._failures:
+            self._failures.remove(name)
+            raise Unavailable("redis at 127.0.0.1:1 gave no answer")
+        return getattr(self._deliveries, name)
+
+
+@pytest.mark.parametrize("failing", ["due", "delivered", "next_due_s", "supersede"])
+def test_an_outbox_that_is_away_is_waited_for(tmp_path: Path, failing: str) -> None:
+    """The thread goes on; what was sent and could not be noted is sent again, with the same id and body."""
+    with serving(Script()) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server)])
+
+        @contextmanager
+        def opened() -> Iterator[Any]:
+            with open_deliveries(state.path) as deliveries:
+                yield Away(deliveries, [failing])
+
+        deliverer = Deliverer(
+            state.receivers,
+            opened,
+            stdout=io.StringIO(),
+            clock=time.time,
+            random=lambda: 0.0,
+            habits=Habits(waits_for_outbox=True),
+        )
+        state.append(revision("a", 1))
+        with capture_logs() as logs:
+            deliverer.start()
+            until(lambda: state.states() == {"delivered": 1})
+            deliverer.stop(DEADLINE_S)
+    assert server.ids == ["a.1"] * (2 if failing == "delivered" else 1)
+    assert [log["event"] for log in logs] == ["deliveries wait for the outbox"]
