@@ -149,6 +149,9 @@ def test_states_are_loaded_by_name(backend: Backend) -> None:
         assert loaded == {name: states[name] for name in wanted if name in states} | {"s8": b"eight"}
         assert store.load(SHARD, ["s7", "' OR 1 --", "s9"]) == {"s9": b"9"}
         assert store.load(SHARD, []) == {}
+        assert store.sources(SHARD) == 2999
+    with closing(backend.open()) as store:
+        assert store.sources(SHARD) == 2999
 
 
 def test_what_is_due_is_found_by_its_time(backend: Backend) -> None:

@@ -4,7 +4,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from detector.cli.observing import Backlog, Observed, observed
 from detector.cli.start import EXIT_INTERRUPTED, collect_rarely
 from detector.cli.stopping import Stopping
 from detector.config import Settings
@@ -63,8 +64,14 @@ def run(order: Order, settings: Settings, core: Core) -> int:
         Unreadable: an input cannot be read.
     """
     _keep_apart(order)
+    poll_s, names = settings.input.poll_s, [receiver.name for receiver in order.receivers]
     collect_rarely()
-    with Stopping() as stopping, closing(Store(order.state)) as store:
+    with (
+        Stopping() as stopping,
+        closing(Store(order.state)) as store,
+        observed(settings, ("inputs",), names, pause_s=poll_s) as shown,
+    ):
+        shown.metrics.uses(core.bundle.id, core.policy.budget, session=core.policy.session)
         fence = stored_fence(store, core)
         follower = Follower(
             order.inputs,
@@ -72,8 +79,8 @@ def run(order: Order, settings: Settings, core: Core) -> int:
             start=order.start,
             max_line_bytes=core.rules.bounds.max_line_bytes,
         )
-        batch, cache = settings.batch, settings.state.cache_sources
-        watch = Watch(core, store, follower, fence, Bounds(batch.max_lines, batch.max_bytes, cache))
+        bounds = Bounds(settings.batch.max_lines, settings.batch.max_bytes, settings.state.cache_sources)
+        watch = Watch(core, store, follower, fence, bounds, shown.metrics.committed)
         _log.info(
             "watching",
             inputs=order.inputs,
@@ -81,11 +88,16 @@ def run(order: Order, settings: Settings, core: Core) -> int:
             bundle=core.bundle.id,
             state=str(order.state),
         )
-        habits = Habits(max_age_s=settings.alerts.max_age_s)
+        habits = Habits(max_age_s=settings.alerts.max_age_s, told=shown.metrics.delivered)
         with _delivering(order, store, habits) as deliverer:
             reporter = _Reporter(watch, deliverer, ends=order.ends)
-            poll_s, ends = settings.input.poll_s, order.ends
-            last = follow(watch, stopping, poll_s=poll_s, once=ends, after=reporter.after)
+            showing = _Showing(watch, order, shown)
+
+            def after(batch: Batch) -> None:
+                reporter.after(batch)
+                showing.after(batch)
+
+            last = follow(watch, stopping, poll_s=poll_s, once=order.ends, after=after)
         _say_what_is_left(order, watch, session=core.policy.session)
         if order.once and last is not None:
             _check_read(order, last)
@@ -134,8 +146,7 @@ def _delivering(order: Order, store: Store, habits: Habits) -> Iterator[Delivere
 def _say_what_is_left(order: Order, watch: Watch, *, session: bool) -> None:
     """The closing words: what was done, which deliveries wait, and what is still open."""
     names = {receiver.name for receiver in order.receivers}
-    with open_deliveries(order.state) as deliveries:
-        states = deliveries.counts().items()
+    states = _counts(order.state).items()
     waiting = {name: count for (name, state), count in states if state == "pending" and name in names}
     if waiting:
         _log.warning("deliveries wait", receivers=waiting, hint=WAITING)
@@ -143,6 +154,27 @@ def _say_what_is_left(order: Order, watch: Watch, *, session: bool) -> None:
     if session and order.ends:  # reads every state: a service that is told to stop has no time for it
         left["open_sessions"] = watch.work.open_sources()
     _log.info("stopped", **msgspec.to_builtins(watch.counts), **left)
+
+
+def _counts(state: Path) -> Mapping[tuple[str, str], int]:
+    with open_deliveries(state) as deliveries:
+        return deliveries.counts()
+
+
+class _Showing:
+    """Says to whoever asks over HTTP that the watch goes on, and what waits for receivers."""
+
+    def __init__(self, watch: Watch, order: Order, shown: Observed) -> None:
+        self._watch, self._health = watch, shown.health
+        names = [receiver.name for receiver in order.receivers]
+        self._backlog = Backlog(shown, names, partial(_counts, order.state))
+
+    def after(self, batch: Batch) -> None:
+        """A batch has been committed."""
+        self._health.ready("inputs", True)
+        self._health.tick()
+        self._health.progress("inputs", self._watch.counts.commits, behind=not batch.at_end)
+        self._backlog.look()
 
 
 class _Reporter:

@@ -17,6 +17,7 @@ from detector.config.options import (
     RedisAt,
     Settings,
     StateAt,
+    Web,
     Webhook,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "RedisAt",
     "Settings",
     "StateAt",
+    "Web",
     "Webhook",
     "load",
 ]

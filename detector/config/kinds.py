@@ -74,6 +74,14 @@ def _broker(text: str) -> str:
     return text
 
 
+def _listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    known = re.fullmatch(r"\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+", host)
+    if not colon or not known or not re.fullmatch(r"\d{1,5}", port) or int(port) not in {0, *PORTS}:
+        raise ValueError("not an address to listen on: write HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464")
+    return text
+
+
 def _secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     try:
@@ -93,6 +101,7 @@ Broker = Annotated[str, AfterValidator(_broker)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=249)]  # what Kafka allows
 Group = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+Listen = Annotated[str, AfterValidator(_listen)]
 Password = Annotated[SecretStr, Field(min_length=1)]
 Prefix = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

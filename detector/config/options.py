@@ -15,6 +15,7 @@ from detector.config.kinds import (
     Broker,
     Count,
     Group,
+    Listen,
     Name,
     NotNegative,
     Password,
@@ -344,6 +345,27 @@ class Receivers:
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
+class Web:
+    """Where `/metrics`, `/livez` and `/readyz` are served (docs/metrics.md)."""
+
+    listen: Annotated[
+        Listen | None,
+        _say(
+            "`HOST:PORT` to serve at: `127.0.0.1:9464` for this machine alone, `0.0.0.0:9464` for all that "
+            "can reach it; nobody is asked for a password. Port 0 takes a free one, and logs it.",
+            "nothing is served",
+        ),
+    ] = None
+    stall_timeout_s: Annotated[
+        Positive,
+        _say(
+            "`/livez` fails when for so long the loop has not gone round, or nothing was done though more "
+            "waits."
+        ),
+    ] = 60.0
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
 class Log:
     """What the program says of itself on standard error."""
 
@@ -365,4 +387,5 @@ class Settings:
     batch: Batch = Batch()
     alerts: Alerts = Alerts()
     receivers: Receivers = Receivers()
+    web: Web = Web()
     log: Log = Log()

@@ -69,7 +69,7 @@ def _sections() -> dict[str, Any]:
     kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Settings)}
     del kinds["receivers"]
     lists = {f"receivers.{name}": kind for name, kind in LISTS.items()}
-    last = {"log": kinds.pop("log")}
+    last = {name: kinds.pop(name) for name in ("web", "log")}
     return kinds | lists | last
 
 

@@ -7,6 +7,7 @@ import structlog
 
 from detector.errors import BadSetup
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
+from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
 from detector.records import Record
 from detector.shard.core import Core
@@ -38,11 +39,14 @@ class Partitions:
         *,
         cache_sources: int,
         after: Callable[[bool], None] = lambda _: None,
+        told: Told = nobody,
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
-        `after` is called when a shard has got on, with whether there may be something to deliver.
+        `after` is called when a shard has got on, with whether there may be something to deliver; `told`
+        learns of every commit once it is written.
         """
+        self._told = told
         self._core, self._store = core, store
         self._receivers = list(receivers)
         self._cache_sources, self._after = cache_sources, after
@@ -70,7 +74,9 @@ class Partitions:
         """Take the shard from where it is read."""
         name, fence = str(shard), self._found.pop(shard)
         self._store.enrol(name, self._receivers)
-        work = ShardWork(self._core, self._store, name, fence, cache_sources=self._cache_sources)
+        work = ShardWork(
+            self._core, self._store, name, fence, cache_sources=self._cache_sources, told=self._told
+        )
         self.works[shard] = work
         if begin.lost:
             _log.warning("lines lost to retention", shard=name, lines=begin.lost)

@@ -11,6 +11,7 @@ import msgspec
 from detector.errors import BadSetup
 from detector.inputs import batch as inputs
 from detector.inputs.follow import Follower
+from detector.metrics.committed import Told, nobody
 from detector.pipeline import sources_of
 from detector.shard.core import Core
 from detector.shard.work import Counts, ShardWork
@@ -49,10 +50,16 @@ class Watch:
     """Followed files at work: every step ends with a commit."""
 
     def __init__(
-        self, core: Core, store: Store, follower: Follower, fence: Fence | None, bounds: Bounds
+        self,
+        core: Core,
+        store: Store,
+        follower: Follower,
+        fence: Fence | None,
+        bounds: Bounds,
+        told: Told = nobody,
     ) -> None:
-        """Go on from the fence that the follower was made from."""
-        self.work = ShardWork(core, store, SHARD, fence, cache_sources=bounds.cache_sources)
+        """Go on from the fence that the follower was made from; `told` learns of every commit."""
+        self.work = ShardWork(core, store, SHARD, fence, cache_sources=bounds.cache_sources, told=told)
         self._follower, self._bounds = follower, bounds
         self.spoke: set[str] = set()  # sources that had a line since this was last emptied
 

@@ -17,7 +17,7 @@ class Outcome(Enum):
 
     DELIVERED = "delivered"
     FAILED = "failed"
-    SLOW_DOWN = "slow down"  # the receiver wants fewer messages, not only this one later
+    SLOW_DOWN = "slow-down"  # the receiver wants fewer messages, not only this one later
     GONE = "gone"  # the receiver wants no message any more
 
 

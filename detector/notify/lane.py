@@ -12,12 +12,13 @@ import structlog
 
 from detector.errors import Unavailable
 from detector.notify.answer import Answer, Outcome, next_attempt_s
-from detector.notify.queue import Notification, Queue, Send
+from detector.notify.queue import Notification, Queue, Send, Told, nobody
 from detector.notify.receivers import Receiver, WebhookReceiver
 
 _log: Final = structlog.get_logger()
 
 TOO_OLD = "older than alerts.max_age_s when its turn came"
+GIVEN_UP, NOT_SENT = "given-up", "too-old"  # outcomes beside those of attempts
 _OUTBOX_REST_S = 1.0
 _AT_ONCE = 8  # requests to one server at the same time
 _LONGEST_REST_S = 60.0  # the wall clock may be set, and another process may make dead deliveries wait again
@@ -36,6 +37,7 @@ class Habits:
 
     max_age_s: float | None = None  # an alert that is older at its first attempt is not sent
     waits_for_outbox: bool = False  # else an outbox that cannot be reached ends the delivery
+    told: Told = nobody  # learns what became of each attempt, in the thread of delivery
 
 
 class Lane:
@@ -121,9 +123,11 @@ class Lane:
     async def _attempt(self, notification: Notification) -> None:
         if self._is_too_old(notification):
             self._queue.dead(self._receiver.name, notification.seq, TOO_OLD)
+            self._habits.told(self._receiver.name, NOT_SENT)
             return
         answer = await self._send(notification)
         name, seq = self._receiver.name, notification.seq
+        self._habits.told(name, answer.outcome.value)
         match answer.outcome:
             case Outcome.DELIVERED:
                 self._queue.delivered(name, seq)
@@ -157,6 +161,7 @@ class Lane:
         due_s = next_attempt_s(self._receiver.schedule, attempts, now_s=self._clock(), random=self._random)
         if due_s is None:
             self._queue.dead(name, notification.seq, answer.error)
+            self._habits.told(name, GIVEN_UP)
             _log.error(
                 "delivery given up",
                 receiver=name,

@@ -33,6 +33,13 @@ class Notification(Protocol):
 Send = Callable[[Notification], Awaitable[Answer]]
 
 
+Told = Callable[[str, str], None]  # of a receiver, and what became of an attempt
+
+
+def nobody(_receiver: str, _outcome: str) -> None:
+    """Nobody wants to know."""
+
+
 class Queue(Protocol):
     """What waits for each receiver; every call is durable when it returns."""
 

@@ -4,9 +4,11 @@ Nothing counts before its commit: after a crash the shell begins where the last 
 """
 
 from collections.abc import Set as AbstractSet
+from time import perf_counter
 
 import msgspec
 
+from detector.metrics.committed import Committed, Told, nobody
 from detector.pipeline import Advance, Batch, advance, forget, sources_of
 from detector.records import Reject
 from detector.shard.core import Core
@@ -37,10 +39,17 @@ class ShardWork:
     """The states, the clock and the fence of one shard."""
 
     def __init__(
-        self, core: Core, store: Store, shard: str, fence: Fence | None, *, cache_sources: int
+        self,
+        core: Core,
+        store: Store,
+        shard: str,
+        fence: Fence | None,
+        *,
+        cache_sources: int,
+        told: Told = nobody,
     ) -> None:
-        """Go on from a fence."""
-        self._core, self._store, self.shard = core, store, shard
+        """Go on from a fence; `told` learns of every commit once it is written."""
+        self._core, self._store, self.shard, self._told = core, store, shard, told
         self.reader = core.new_reader()
         if fence is not None and fence.memory:
             memories = msgspec.msgpack.decode(fence.memory, type=dict[str, bytes])
@@ -50,6 +59,8 @@ class ShardWork:
         self._number = 0 if fence is None else fence.number
         self._fence = b"" if fence is None else fence.fence
         self._memory = b"" if fence is None else fence.memory
+        self._sources = store.sources(shard)
+        self._told_lines = 0
         self.counts = Counts()
 
     @property
@@ -75,9 +86,10 @@ class ShardWork:
         """Forget every source and clock of the shard: lines between then and now are lost."""
         names, clock_us = list(self._store.all_states(self.shard)), self.clock_us or None
         for start in range(0, len(names), MAX_DUE):
-            self._commit(forget(self._states.load(names[start : start + MAX_DUE]), clock_us))
+            loaded = self._states.load(names[start : start + MAX_DUE])
+            self._commit(forget(loaded, clock_us), Batch([], [], [], clock_us), loaded.keys(), score_s=0.0)
         self.reader.memories.clear()
-        self.intake = Intake(self.reader, self._core.parser)
+        self.intake, self._told_lines = Intake(self.reader, self._core.parser), 0
 
     def open_sources(self) -> int:
         """Count the sources whose life has not ended; reads every stored state."""
@@ -94,11 +106,13 @@ class ShardWork:
         most = ALL_DUE if batch.falls else MAX_DUE
         names = sorted(sources_of(batch.lines).union(self._due(batch.latest_us, most, spare)))
         core, loaded = self._core, self._states.load(names)
+        began_s = perf_counter()
         done = advance(loaded, batch, core.bundle, core.policy, core.explain)
-        self._commit(done)
+        self._commit(done, batch, loaded.keys(), score_s=perf_counter() - began_s)
         return done
 
-    def _commit(self, done: Advance) -> None:
+    def _commit(self, done: Advance, batch: Batch, before: AbstractSet[str], *, score_s: float) -> None:
+        """Write what a batch did; `before` are its sources that had a state."""
         rejects = self.intake.take_rejects()
         commit = Commit(
             shard=self.shard,
@@ -111,9 +125,26 @@ class ShardWork:
             revisions=done.revisions,
             rejects=rejects,
         )
+        began_s = perf_counter()
         self._store.commit(commit)
+        commit_s = perf_counter() - began_s
         self._number += 1
         self._count(done, rejects)
+        self._sources += sum((kept is not None) - (name in before) for name, kept in done.states.items())
+        records, self._told_lines = self.intake.lines - self._told_lines, self.intake.lines
+        self._told(
+            Committed(
+                shard=self.shard,
+                records=records,
+                batch=batch,
+                done=done,
+                rejects=rejects,
+                sources=self._sources,
+                clock_us=self.clock_us,
+                score_s=score_s,
+                commit_s=commit_s,
+            )
+        )
 
     def _count(self, done: Advance, rejects: list[Reject]) -> None:
         counts = self.counts

@@ -53,6 +53,9 @@ class Store(Protocol):
     def load(self, shard: str, sources: Iterable[str]) -> dict[str, bytes]:
         """The stored states of these sources, as far as there are any."""
 
+    def sources(self, shard: str) -> int:
+        """How many sources have a state."""
+
     def due(self, shard: str, clock_us: int, limit: int) -> list[str]:
         """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
 

@@ -93,6 +93,13 @@ class Store:
                 rows = self._connection.execute(query, chunk).fetchall()
             yield from rows
 
+    def sources(self, shard: str) -> int:
+        """How many sources have a state."""
+        self._check_shard(shard)
+        with explained(self._path):
+            [count] = self._connection.execute("SELECT count(*) FROM source").fetchone()
+        return int(count)
+
     def due(self, shard: str, clock_us: int, limit: int) -> list[str]:
         """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
         self._check_shard(shard)

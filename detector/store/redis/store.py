@@ -96,6 +96,10 @@ class RedisStore:
             states.update(found)
         return states
 
+    def sources(self, shard: str) -> int:
+        """How many sources have a state."""
+        return self._known(shard).sources
+
     def due(self, shard: str, clock_us: int, limit: int) -> list[str]:
         """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
         known, at = self._known(shard), self._key(shard, "due")
