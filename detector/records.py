@@ -21,6 +21,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     offset: int  # bytes into the decompressed file, or Kafka's offset
     end: int  # where the next record of this origin begins
     time_us: int | None = None  # the feed's own time stamp; None for files
+    place: str = ""  # where people find it, if not at its offset: a routed record's origin
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -39,11 +40,13 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     message: bytes  # what is parsed: the line without its header, or the envelope's message field
     text: bytes  # the message as people saw it, cut to EVIDENCE_BYTES
     continuation: bool = False
+    place: str = ""  # the record's
 
     @property
     def position(self) -> str:
-        """`offset`, with `:sub` where one record holds several logs."""
-        return str(self.offset) if self.sub < 0 else f"{self.offset}:{self.sub}"
+        """`offset`, or the record's place, with `:sub` where one record holds several logs."""
+        where = self.place or str(self.offset)
+        return where if self.sub < 0 or ":" in where else f"{where}:{self.sub}"
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):

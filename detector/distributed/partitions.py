@@ -1,22 +1,23 @@
 """The shards of one worker at work: batches of Kafka through the core into the store. Writes the store."""
 
+import time
 from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
 
+from detector.distributed.arrivals import Arrivals
+from detector.distributed.routed import record_of
 from detector.errors import BadSetup
-from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
+from detector.inputs.kafka.feed import Begin, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
-from detector.records import Record
 from detector.shard.core import Core
 from detector.shard.hints import Hints
 from detector.shard.work import ShardWork
 from detector.store.contract import Fence, Store
 from detector.store.outbox import Enrolment
 
-ORIGIN_CHARACTERS = 256  # longest name of an origin
 SECOND_US = 1_000_000
 
 _log = structlog.get_logger("shards")
@@ -40,16 +41,19 @@ class Partitions:
         cache_sources: int,
         after: Callable[[bool], None] = lambda _: None,
         told: Told = nobody,
+        routed_topic: str = "",
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
         `after` is called when a shard has got on, with whether there may be something to deliver; `told`
-        learns of every commit once it is written.
+        learns of every commit once it is written. Records of `routed_topic` say where they come from.
         """
         self._told = told
         self._core, self._store = core, store
         self._receivers = list(receivers)
         self._cache_sources, self._after = cache_sources, after
+        self._routed_topic = routed_topic
+        self._arrivals: dict[Shard, Arrivals] = {}
         self._hints = Hints()
         self._found: dict[Shard, Fence | None] = {}
         self.works: dict[Shard, ShardWork] = {}
@@ -81,6 +85,8 @@ class Partitions:
         if begin.lost:
             _log.warning("lines lost to retention", shard=name, lines=begin.lost)
             work.start_cold()
+        if shard.topic == self._routed_topic:
+            self._arrivals[shard] = Arrivals(shard, work.reader.memories, time.monotonic())
         if begin.after != begin.fence:
             work.take(Batch([], [], [], work.clock_us or None), _encoded(begin.after))
         self._after(True)  # what waits for delivery here is now ours
@@ -89,44 +95,42 @@ class Partitions:
         """Commit what the batch calls for."""
         work = self.works[batch.shard]
         revisions = work.counts.revisions
-        records = [_record(batch.shard.topic, record) for record in batch.records]
-        taken = work.intake.of_feed(work.shard, records)
+        taken = self._taken(work, batch)
         work.take(taken, _encoded(batch.last))
         work.pass_time(taken.clock_us or 0)
         self._hints.tell(work.intake, whole=False)
         self._after(work.counts.revisions > revisions)
 
+    def _taken(self, work: ShardWork, batch: PartitionBatch) -> Batch:
+        """The batch as the core takes it."""
+        arrivals = self._arrivals.get(batch.shard)
+        if arrivals is not None:
+            return arrivals.batch(work.intake, batch.records, time.monotonic())
+        records = [record_of(batch.shard.topic, record) for record in batch.records]
+        return work.intake.of_feed(work.shard, records)
+
     def tick(self, shard: Shard, quiet_s: float) -> None:
         """Let the shard's clock go on at the end of its log."""
-        work = self.works[shard]
+        work, arrivals = self.works[shard], self._arrivals.get(shard)
         revisions = work.counts.revisions
         if work.clock_us:
-            work.pass_time(work.clock_us + round(quiet_s * SECOND_US))
+            unread = frozenset[str]() if arrivals is None else arrivals.unread(time.monotonic())
+            work.pass_time(work.intake.closing_us(unread, round(quiet_s * SECOND_US)))
         self._after(work.counts.revisions > revisions)
 
     def stopped(self, shard: Shard, reason: str) -> None:
         """Say that a shard cannot be read."""
         self.works.pop(shard, None)
+        self._arrivals.pop(shard, None)
         _log.error("shard stopped", shard=str(shard), reason=reason)
 
     def dropped(self, shards: frozenset[Shard]) -> None:
         """Forget what is somebody else's."""
         for shard in shards:
             self.works.pop(shard, None)
+            self._arrivals.pop(shard, None)
             self._found.pop(shard, None)
             self._store.release(str(shard))
-
-
-def _record(topic: str, record: KafkaRecord) -> Record:
-    """A message as the core reads it; its key names the origin, and where nothing else does the source."""
-    key = record.key.decode("utf-8", "backslashreplace")[:ORIGIN_CHARACTERS] if record.key else ""
-    return Record(
-        origin=key or topic,
-        value=record.value or b"",
-        offset=record.offset,
-        end=record.offset + 1,
-        time_us=record.time_ms * 1000 if record.time_ms > 0 else None,
-    )
 
 
 def _encoded(offset: int) -> bytes:

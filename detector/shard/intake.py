@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 from detector.inputs.merge import merge
 from detector.inputs.paths import STDIN
@@ -13,6 +14,15 @@ from detector.shard.strangeness import Strangeness
 from detector.stages.parse.parse import Parser
 
 SURE_LINES = 1_000  # without a name, after which it is said that there are none
+
+
+class Stretch(NamedTuple):
+    """Records of one feed that follow each other, and what is known of the feeds by then."""
+
+    feed: str
+    records: list[Record]
+    unread: AbstractSet[str]  # feeds that have more, perhaps from long before the others
+    clock_us: int | None = None  # how far this one is behind the records
 
 
 class Intake:
@@ -98,10 +108,37 @@ class Intake:
         [timed] = self.timed(feed, [records])
         return self.batch(timed, feed=feed)
 
+    def of_feeds(self, stretches: Iterable[Stretch], unread: AbstractSet[str] = NONE) -> Batch:
+        """The next records of several feeds in the order in which they came, each feed with its own clock.
+
+        `unread` is what was known before the first of them. What happened to be cut makes no difference.
+        """
+        lines: list[Line] = []
+        clocks: list[int] = []
+        falls: list[tuple[int, int]] = []
+        for stretch in stretches:
+            feed, before_us = stretch.feed, self.closing_us(unread)
+            unread = stretch.unread
+            if self.closing_us(unread) < before_us:
+                falls.append((len(lines), before_us))
+            for timed in self.timed(feed, [stretch.records]) if stretch.records else ():
+                before, fallen = self._follow(timed, feed, unread)
+                falls += [(len(lines) + index, us) for index, us in fallen]
+                clocks += before
+                lines += [line for line, _ in timed]
+            if stretch.clock_us is not None and stretch.clock_us > self._clocks.of(feed):
+                fallen_us = self._clocks.follow(feed, stretch.clock_us, unread)
+                falls += [] if fallen_us is None else [(len(lines), fallen_us)]
+        return self._batch(lines, clocks, falls, unread)
+
     def batch(self, timed: list[Timed], *, feed: str = "", held: AbstractSet[str] = NONE) -> Batch:
         """A batch for the core, with the clock of the feed, or of its own origin, before each line."""
         lines = [line for line, _ in timed]
-        clocks, falls = self._follow(timed, feed, held)
+        return self._batch(lines, *self._follow(timed, feed, held), held)
+
+    def _batch(
+        self, lines: list[Line], clocks: list[int], falls: list[tuple[int, int]], held: AbstractSet[str]
+    ) -> Batch:
         tokens = self._tokens(lines)
         self._strangeness.look_at(lines, tokens)
         return Batch(lines, tokens, clocks, self.closing_us(held) or None, falls=falls)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.structs import ConsumerRecord
 
 READ_S = 30.0  # deadline for what is known to be there
 
@@ -114,3 +115,25 @@ async def admin_of(address: str) -> AsyncIterator[AIOKafkaAdminClient]:
         yield admin
     finally:
         await admin.close()
+
+
+def read_committed(address: str, topic: str, partitions: int = 1) -> list[ConsumerRecord]:
+    """Everything in a topic that is committed by now, partition by partition."""
+
+    async def read() -> list[ConsumerRecord]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=address, isolation_level="read_committed")
+        await consumer.start()
+        try:
+            parts = [TopicPartition(topic, partition) for partition in range(partitions)]
+            consumer.assign(parts)
+            await consumer.seek_to_beginning(*parts)
+            ends = await consumer.end_offsets(parts)
+            found: dict[TopicPartition, list[ConsumerRecord]] = {part: [] for part in parts}
+            while any([await consumer.position(part) < ends[part] for part in parts]):
+                for part, records in (await consumer.getmany(timeout_ms=100)).items():
+                    found[part] += records
+            return [record for part in parts for record in found[part]]
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(asyncio.wait_for(read(), READ_S))

@@ -62,6 +62,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     topics: tuple[str, ...]
     start: Literal["latest", "earliest"] | datetime = "latest"  # where a shard without a fence begins
     whole: frozenset[str] = frozenset()  # topics that are begun at their start the first time: our own
+    reread: int = 0  # offsets before their fence that shards of the other topics are read from
     max_lines: int = 4096  # of a batch
     max_bytes: int = 4 << 20
     session_timeout_s: float = 30.0  # a worker that says nothing for this long loses its shards

@@ -76,7 +76,14 @@ class Member:
         since = await self._since(unfenced, known, logs, thread)
         stopped: dict[Shard, str] = {}
         for shard in shards:
-            found = beginning(shard, fences[shard], logs[shard], since.get(shard, 0), known=shard in known)
+            found = beginning(
+                shard,
+                fences[shard],
+                logs[shard],
+                since.get(shard, 0),
+                known=shard in known,
+                reread=0 if shard.topic in self.feed.whole else self.feed.reread,
+            )
             if isinstance(found, str):
                 stopped[shard] = found
                 log.error("shard stopped", shard=str(shard), reason=found)

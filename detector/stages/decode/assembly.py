@@ -115,7 +115,11 @@ class Assembly:
                 self._held += 1
         if len(text) > EVIDENCE_BYTES:
             text = shortened(text, EVIDENCE_BYTES)
-        self._lines.append(Line(record.origin, record.offset, sub, source, time_us, level, message, text))
+        self._lines.append(
+            Line(
+                record.origin, record.offset, sub, source, time_us, level, message, text, False, record.place
+            )
+        )
 
     def continues(self, raw: bytes, counted: bool) -> bool:
         """Add evidence to the line before; refused after too much of the counted kind in a row."""
@@ -128,7 +132,8 @@ class Assembly:
         self._rest += 1
         self._clocks.append(self._clock.now_us)
         text = shortened(raw, EVIDENCE_BYTES)
-        rest = Line(self.origin, self._record.offset, -1, self._source, self._time_us, "", raw, text, True)
+        offset, place = self._record.offset, self._record.place
+        rest = Line(self.origin, offset, -1, self._source, self._time_us, "", raw, text, True, place)
         self._lines.append(rest)
         return True
 

@@ -42,6 +42,42 @@ def logs(value: bytes) -> Iterator[Object]:
                 yield {**shared, **_pairs(log.attributes, 0), **_own(log)}
 
 
+def each_log(value: bytes) -> Iterator[bytes]:
+    """Each log of a batch that can be read as a batch of its own, with its resource and scope."""
+    for resource in _parts(value, 1):
+        around_scope = _without(resource, 2)
+        for scope in _parts(resource, 2):
+            around_log = _without(scope, 2)
+            for log in _parts(scope, 2):
+                yield _part(1, around_scope + _part(2, around_log + _part(2, log)))
+
+
+def _parts(message: bytes, number: int) -> Iterator[bytes]:
+    """The messages that a message holds under one number."""
+    for found, kind, start, end in _fields(message, 0, len(message)):
+        if (found, kind) == (number, _LENGTH):
+            yield message[start:end]
+
+
+def _without(message: bytes, number: int) -> bytes:
+    """A message without what it holds under one number."""
+    kept, at = bytearray(), 0
+    for found, _, _, end in _fields(message, 0, len(message)):
+        if found != number:
+            kept += message[at:end]
+        at = end
+    return bytes(kept)
+
+
+def _part(number: int, message: bytes) -> bytes:
+    length, encoded = len(message), bytearray((number << 3 | _LENGTH,))
+    while length > 0x7F:  # noqa: PLR2004  (seven bits a byte)
+        encoded.append(length & 0x7F | 0x80)
+        length >>= 7
+    encoded.append(length)
+    return bytes(encoded) + message
+
+
 def _own(log: Any) -> Object:
     fields: Object = {
         "timeUnixNano": log.time_unix_nano,

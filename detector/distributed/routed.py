@@ -1,0 +1,84 @@
+"""What a record of the routed topic carries, and how it is read again. No I/O.
+
+Its value, time and headers are those of the record that was routed; its key is the source of its lines. Its
+own headers say where it comes from:
+
+    tailrace-origin  topic/partition/offset, with `:sub` where a record of several logs was taken apart
+    tailrace-key     the record's own key, where it had one
+    tailrace-more    the origin's log had more when this was routed
+    tailrace-cut     the length of a value that the topic does not take; what is here is its beginning
+    tailrace-mark    no line: only says how far its origin is, in the time stamp
+"""
+
+from typing import NamedTuple
+
+from detector.inputs.kafka.feed import KafkaRecord, Shard
+from detector.records import Record
+
+OURS = "tailrace-"
+ORIGIN, KEY, MORE, CUT, MARK = (OURS + name for name in ("origin", "key", "more", "cut", "mark"))
+ORIGIN_CHARACTERS = 256  # longest name of an origin
+PLACE_CHARACTERS = 300  # longest place: a topic's name has 249 characters at most
+
+Headers = list[tuple[str, bytes]]
+
+
+class Routed(NamedTuple):
+    """A record of the routed topic."""
+
+    feed: str  # the partition that it comes from
+    record: Record
+    more: bool
+    cut: int  # length of the value where it was cut, else 0
+    is_mark: bool
+
+
+def record_of(topic: str, record: KafkaRecord, place: str = "", key: bytes | None = None) -> Record:
+    """A message as the core reads it; its key names the origin, and where nothing else does the source."""
+    named = record.key if key is None else key
+    origin = named.decode("utf-8", "backslashreplace")[:ORIGIN_CHARACTERS] if named else topic
+    return Record(
+        origin=origin,
+        value=record.value or b"",
+        offset=record.offset,
+        end=record.offset + 1,
+        time_us=record.time_ms * 1000 if record.time_ms > 0 else None,
+        place=place,
+    )
+
+
+def headers_of(shard: Shard, record: KafkaRecord, sub: int = -1, *, more: bool) -> Headers:
+    """The headers of what is sent for a record."""
+    place = f"{shard.topic}/{shard.partition}/{record.offset}" + (f":{sub}" if sub >= 0 else "")
+    headers = [(ORIGIN, place.encode())]
+    if record.key is not None:
+        headers.append((KEY, record.key))
+    if more:
+        headers.append((MORE, b""))
+    if record.headers:
+        headers += [header for header in record.headers if not header[0].startswith(OURS)]
+    return headers
+
+
+def mark_headers(shard: Shard, offset: int, *, more: bool) -> Headers:
+    """The headers of a record that only says how far a shard is."""
+    headers = [(ORIGIN, f"{shard.topic}/{shard.partition}/{offset}".encode()), (MARK, b"")]
+    return [*headers, (MORE, b"")] if more else headers
+
+
+def read(shard: Shard, record: KafkaRecord) -> Routed:
+    """A record of the routed topic; one that the router did not write is read as any other."""
+    ours = {name: value for name, value in record.headers if name.startswith(OURS)}
+    place = ours.get(ORIGIN, b"").decode("utf-8", "replace")[:PLACE_CHARACTERS]
+    feed, _, _ = place.rpartition("/")
+    topic, _, _ = feed.rpartition("/")
+    if not topic:
+        return Routed(str(shard), record_of(shard.topic, record), False, 0, False)
+    cut = ours.get(CUT, b"0")
+    return Routed(
+        feed,
+        record_of(topic, record, place, ours.get(KEY, b"")),
+        MORE in ours,
+        int(cut) if cut.isdigit() else 1,
+        MARK in ours,
+    )

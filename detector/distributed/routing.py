@@ -1,0 +1,179 @@
+"""The router: each line of a topic to the partition of its source, exactly once. Writes Kafka.
+
+Which source a line has is what decoding says, here as in the worker that reads it from there. What cannot be
+read goes along with the rest, for that worker to put aside and count.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+
+from detector.distributed import routed
+from detector.errors import BadRecord
+from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard
+from detector.inputs.kafka.forwarding import Forwarding, Message, partition_of
+from detector.records import Line
+from detector.shard.core import Core
+from detector.shard.reader import Read
+from detector.stages.decode.split import each_log
+
+REREAD = 200  # offsets before the fence, for the lines that continue one before it
+REFRESH_S = 6 * 3600.0  # Kafka forgets offsets that nobody commits for a week
+OVERHEAD_BYTES = 128  # of a message, beside its key, value and headers, and of the batch that it is in
+CUT_BYTES = 1024  # kept of a value that the topic does not take
+
+_log: Final = structlog.get_logger("router")
+
+
+class Router:
+    """Forwards what it is given to the routed topic; `inputs.kafka.feed.Work`."""
+
+    def __init__(self, core: Core, feed: Feed, topic: str) -> None:
+        """Connect to nothing yet; `close` ends a thread."""
+        self._reader = core.new_reader()
+        self._forwarding = Forwarding(feed, topic)
+        self._fences: dict[Shard, int] = {}
+        self._committed_s: dict[Shard, float] = {}
+        self._ended: set[Shard] = set()  # of these every partition knows that their end was reached
+        self.lines = 0  # sent since the start
+
+    def fence(self, shard: Shard) -> int | None:
+        """Where the shard has come to, None where nobody has begun it; whoever had it can write no more.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+            BadSetup: a right is missing.
+        """
+        return self._forwarding.open(shard)
+
+    def begin(self, shard: Shard, begin: Begin) -> None:
+        """Take the shard. What is read again before the fence only says which line the next one continues."""
+        self._reader.forget(str(shard))
+        if begin.fence is None or begin.after > begin.fence:
+            self._commit(shard, [], begin.after)
+        else:
+            self._fences[shard] = begin.fence
+            self._committed_s[shard] = time.monotonic()
+
+    def process(self, batch: PartitionBatch) -> None:
+        """Forward a batch in one transaction, with its end as the fence.
+
+        Raises:
+            Fenced: another worker has the shard.
+            Unavailable: Kafka does not answer.
+        """
+        shard, fence = batch.shard, self._fences[batch.shard]
+        records = [routed.record_of(shard.topic, record) for record in batch.records]
+        read = self._reader.read(str(shard), records)
+        if batch.last <= fence:
+            return
+        messages = list(self._messages(batch, read, fence))
+        self.lines += len(messages)
+        messages += self._marks(shard, batch.last, {message[0] for message in messages}, at_end=batch.at_end)
+        self._commit(shard, messages, batch.last)
+
+    def tick(self, shard: Shard, quiet_s: float) -> None:  # noqa: ARG002  (the end is the end)
+        """Say that the end was reached, where that was not said; keep the fence from being forgotten."""
+        fence = self._fences[shard]
+        marks = self._marks(shard, fence, set(), at_end=True)
+        if marks or time.monotonic() - self._committed_s[shard] > REFRESH_S:
+            self._commit(shard, marks, fence)
+
+    def stopped(self, shard: Shard, reason: str) -> None:  # noqa: ARG002  (it has been logged)
+        """Let go of a shard that cannot be read."""
+        self.dropped(frozenset([shard]))
+
+    def dropped(self, shards: frozenset[Shard]) -> None:
+        """Let go of what is somebody else's."""
+        self._forwarding.drop(shards)
+        for shard in shards:
+            self._fences.pop(shard, None)
+            self._committed_s.pop(shard, None)
+            self._ended.discard(shard)
+            self._reader.forget(str(shard))
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._forwarding.close()
+
+    def _commit(self, shard: Shard, messages: list[Message], last: int) -> None:
+        self._forwarding.commit(shard, messages, last)
+        self._fences[shard] = last
+        self._committed_s[shard] = time.monotonic()
+
+    def _messages(self, batch: PartitionBatch, read: Read, fence: int) -> Iterator[Message]:
+        """What is sent for the records behind the fence; nothing for one that has nothing to say."""
+        found: dict[int, list[Line]] = {}
+        for line, _ in read.lines:
+            found.setdefault(line.offset, []).append(line)
+        rejected = {reject.offset for reject in read.rejects}
+        for record in batch.records:
+            offset = record.offset
+            if offset <= fence or not (offset in found or offset in rejected):
+                continue
+            lines = found.get(offset, [])
+            sources = {line.source for line in lines}
+            if len(sources) > 1:
+                yield from self._apart(batch, record, lines, has_rejects=offset in rejected)
+            else:
+                headers = routed.headers_of(batch.shard, record, more=not batch.at_end)
+                yield self._message(batch.shard, record, "".join(sources), record.value, headers)
+
+    def _apart(
+        self, batch: PartitionBatch, record: KafkaRecord, lines: list[Line], *, has_rejects: bool
+    ) -> Iterator[Message]:
+        """A message for each log of a record that has several; those that cannot be read go along."""
+        sources = {line.sub: line.source for line in lines}
+        more = not batch.at_end
+        try:
+            logs = each_log(record.value or b"")
+        except BadRecord as error:
+            _log.warning("a record of several sources goes to one partition", reason=str(error))
+            headers = routed.headers_of(batch.shard, record, more=more)
+            yield self._message(batch.shard, record, lines[0].source, record.value, headers)
+            return
+        for sub, log in enumerate(logs):
+            if sub in sources or has_rejects:
+                headers = routed.headers_of(batch.shard, record, sub, more=more)
+                yield self._message(batch.shard, record, sources.get(sub, ""), log, headers)
+
+    def _message(
+        self, shard: Shard, record: KafkaRecord, source: str, value: bytes | None, headers: routed.Headers
+    ) -> Message:
+        """A message in the partition of its source, or of its origin where it has none."""
+        key = source.encode("utf-8", "replace") if source else record.key or shard.topic.encode()
+        value = value or b""
+        bound = self._forwarding.max_message_bytes - OVERHEAD_BYTES
+        if len(value) + len(key) > bound - 2 * CUT_BYTES and _size(key, value, headers) > bound:
+            headers = [
+                *((name, content[:CUT_BYTES]) for name, content in headers if name.startswith(routed.OURS)),
+                (routed.CUT, b"%d" % len(value)),
+            ]
+            key, value = key[:CUT_BYTES], value[:CUT_BYTES]
+        partition = partition_of(key, self._forwarding.partitions)
+        return Message(partition, key, value, record.time_ms, headers)
+
+    def _marks(self, shard: Shard, offset: int, written: set[int], *, at_end: bool) -> list[Message]:
+        """Say to the partitions that get no line how far this shard is: what its sources wait for there.
+
+        While there is more, every time; at the end, once.
+        """
+        if at_end and shard in self._ended:
+            return []
+        if at_end:
+            self._ended.add(shard)
+        else:
+            self._ended.discard(shard)
+        memory = self._reader.memories.get(str(shard))
+        time_us = None if memory is None else memory.clock.now_us
+        time_ms = -1 if time_us is None else time_us // 1000
+        headers = routed.mark_headers(shard, offset, more=not at_end)
+        others = set(range(self._forwarding.partitions)) - written
+        return [Message(partition, None, b"", time_ms, headers) for partition in sorted(others)]
+
+
+def _size(key: bytes, value: bytes, headers: routed.Headers) -> int:
+    """The bytes that a message may take in a batch, beside its overhead."""
+    return len(key) + len(value) + sum(len(name) + len(content or b"") + 10 for name, content in headers)

@@ -1,0 +1,182 @@
+"""Forwards to one topic in transactions, one producer for each shard. Talks to Kafka, in a thread of its own.
+
+What is sent for a shard and how far it was read are committed together. Whoever opens a shard ends what the
+one before it had begun there, and fences it.
+"""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.partitioner import murmur2
+from aiokafka.structs import OffsetAndMetadata
+
+from detector.errors import Fenced, Unavailable
+from detector.inputs.kafka import faults
+from detector.inputs.kafka.connection import client_options
+from detector.inputs.kafka.feed import Feed, Shard
+from detector.inputs.kafka.stable import committed
+
+COMMIT_S = 30.0  # for one transaction
+CLOSE_S = 1.0  # for a producer to let go
+TRANSACTION_MS = 60_000  # after which the broker ends what nobody ends
+BATCH_BYTES = 1 << 18  # sent to one partition at once, as far as there is so much
+USUAL_MESSAGE_BYTES = 1_000_000  # of a topic that does not say what it takes
+HASHED = 1 << 16  # keys whose partition is remembered
+
+_log: Final = structlog.get_logger("router")
+T = TypeVar("T")
+
+
+class Message(NamedTuple):
+    """What is sent."""
+
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    time_ms: int  # -1: none
+    headers: list[tuple[str, bytes]]
+
+
+@lru_cache(HASHED)
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key, as Kafka's own producers choose it."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+class Forwarding:
+    """The producers of one worker's shards."""
+
+    def __init__(self, feed: Feed, topic: str) -> None:
+        """Connect to nothing yet."""
+        self._feed, self._topic = feed, topic
+        self.group = f"{feed.group}-router"  # its offsets are the fences
+        self.partitions = 0  # of the topic, known once a shard is open
+        self.max_message_bytes = USUAL_MESSAGE_BYTES
+        self._producers: dict[Shard, AIOKafkaProducer] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-router", daemon=True)
+        self._thread.start()
+
+    def open(self, shard: Shard) -> int | None:
+        """Fence who had the shard before; the last offset that was forwarded, None before the first.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+            BadSetup: a right is missing.
+        """
+        return self._do(self._open(shard), self._feed.begin_timeout_s)
+
+    def commit(self, shard: Shard, messages: Sequence[Message], last: int) -> None:
+        """Send the messages, in this order for each partition, and note `last` as forwarded: all or nothing.
+
+        Raises:
+            Fenced: somebody else has opened the shard.
+            Unavailable: Kafka does not answer; whether it was done shows when the shard is opened again.
+        """
+        self._do(self._commit(shard, messages, last), COMMIT_S)
+
+    def drop(self, shards: Iterable[Shard]) -> None:
+        """Let go of shards."""
+        self._do(self._close([shard for shard in shards if shard in self._producers]), COMMIT_S)
+
+    def close(self) -> None:
+        """Let go of everything, and end the thread."""
+        self.drop(list(self._producers))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        done = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return done.result(timeout_s)
+        except concurrent.futures.TimeoutError:
+            done.cancel()
+            names = self._feed.connection.names
+            raise Unavailable(f"Kafka at {names} has not answered the router for {timeout_s:.0f} s") from None
+        except ProducerFenced as error:
+            raise Fenced("another worker has taken a partition that is forwarded here: ending") from error
+        except KafkaError as error:
+            raise faults.explained(error, self._feed.connection, "WRITE") from error
+
+    async def _open(self, shard: Shard) -> int | None:
+        await self._close([shard])
+        if not self.partitions:
+            self.max_message_bytes = await self._ask_max_message_bytes()
+        producer = self._producers[shard] = AIOKafkaProducer(
+            **client_options(self._feed.connection),
+            transactional_id=f"{self.group}-{shard.topic}-{shard.partition}",
+            transaction_timeout_ms=TRANSACTION_MS,
+            compression_type="lz4",
+            max_batch_size=min(BATCH_BYTES, self.max_message_bytes),
+            max_request_size=self.max_message_bytes,
+        )
+        await producer.start()
+        self.partitions = len(await producer.partitions_for(self._topic))
+        offset = await committed(producer.client, self.group, TopicPartition(*shard))
+        return None if offset is None else offset - 1
+
+    async def _ask_max_message_bytes(self) -> int:
+        """What the topic takes; what topics usually take where that is not for us to know."""
+        admin = AIOKafkaAdminClient(**client_options(self._feed.connection))
+        try:
+            await admin.start()
+            name = "max.message.bytes"
+            asked = ConfigResource(ConfigResourceType.TOPIC, self._topic, configs={name: ""})
+            [answer] = await admin.describe_configs([asked])
+        finally:
+            await admin.close()
+        [(code, message, _, _, entries)] = answer.resources
+        values = [int(entry[1]) for entry in entries if entry[0] == name]
+        if code or not values:
+            _log.info("the topic does not say how large a message may be", topic=self._topic, reason=message)
+            return USUAL_MESSAGE_BYTES
+        return values[0]
+
+    async def _commit(self, shard: Shard, messages: Sequence[Message], last: int) -> None:
+        producer = self._producers[shard]
+        await producer.begin_transaction()
+        await self._send(producer, messages)
+        position = {TopicPartition(*shard): OffsetAndMetadata(last + 1, "")}
+        await producer.send_offsets_to_transaction(position, self.group)
+        await producer.commit_transaction()
+
+    async def _send(self, producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:
+        sent: list[asyncio.Future[Any]] = []
+        builders: dict[int, Any] = {}
+        for partition, key, value, time_ms, headers in messages:
+            builder = builders.get(partition)
+            if builder is not None and None is not builder.append(
+                timestamp=time_ms, key=key, value=value, headers=headers
+            ):
+                continue
+            if builder is not None:
+                sent.append(await producer.send_batch(builder, self._topic, partition=partition))
+            builder = builders[partition] = producer.create_batch()
+            builder.append(timestamp=time_ms, key=key, value=value, headers=headers)  # always fits
+        for partition, builder in builders.items():
+            sent.append(await producer.send_batch(builder, self._topic, partition=partition))
+        for one in await asyncio.gather(*sent, return_exceptions=True):
+            if isinstance(one, BaseException):
+                raise one
+
+    async def _close(self, shards: Iterable[Shard]) -> None:
+        producers = [self._producers.pop(shard) for shard in shards if shard in self._producers]
+        await asyncio.gather(*(_stop(producer) for producer in producers))
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Close a producer; one that cannot reach its broker is left alone: what it had begun is ended for it."""
+    with suppress(TimeoutError, KafkaError):
+        async with asyncio.timeout(CLOSE_S):
+            await producer.stop()
