@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from threading import Event, Thread
 
@@ -11,7 +12,7 @@ import pytest
 from detector.config.load import load
 from detector.errors import BadSetup
 from detector.web.health import Health
-from detector.web.server import METRICS_TYPE, serving
+from detector.web.server import METRICS_TYPE, Limits, serving
 from tests.scraping import ask
 
 PAGE = b"tailrace_commits_total 3.0\n"
@@ -129,6 +130,26 @@ def test_clients_that_say_nothing_or_nonsense_hold_up_nobody(
     nonsense.close()
     half.close()
     assert capfd.readouterr().err == ""
+
+
+def test_silent_clients_are_cut_off_and_never_many(health: Health) -> None:
+    """Those beyond the bound are closed at once, and in the end there is room for who asks something."""
+    limits = Limits(connections=5, connection_s=0.3)
+    with serving("127.0.0.1:0", health, lambda: PAGE, limits) as port, ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(9)]
+        for one in silent:
+            one.settimeout(30.0)
+        assert [one.recv(1) for one in silent] == [b""] * 9
+        assert ask(port, "/livez")[0] == 200
+
+
+def test_a_connection_ends_with_its_answer(port: int) -> None:
+    """Nobody keeps one for later: a probe that comes back finds room."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30.0) as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        said = b"".join(iter(lambda: client.recv(4096), b""))
+    assert said.count(b"HTTP/1.1 200") == 1
+    assert b"Connection: close" in said
 
 
 def test_it_answers_while_the_process_is_busy(port: int) -> None:

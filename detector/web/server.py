@@ -1,7 +1,8 @@
 """Answers `/livez`, `/readyz` and `/metrics` in a thread of its own, so also while scoring. Opens a socket.
 
 It shows numbers and states, never a line of a log, and changes nothing: there is no other path and no
-other method than GET.
+other method than GET. A connection is for one request and a short time, and there are never many: clients
+that ask nothing take neither all descriptors of the process nor the place of those that do.
 """
 
 import asyncio
@@ -27,6 +28,13 @@ _OK, _NOT_NOW = 200, 503
 _log: Final = structlog.get_logger("web")
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What clients may take."""
+
+    connections: int = 64  # at a time; more are closed at once
+    connection_s: float = 10.0
+
+
 class _Running(msgspec.Struct, frozen=True):
     """How to end the thread, and the port that it listens on."""
 
@@ -36,14 +44,21 @@ class _Running(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def serving(listen: str, health: Health, metrics: Callable[[], bytes]) -> Iterator[int]:
+def serving(
+    listen: str,
+    health: Health,
+    metrics: Callable[[], bytes],
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
+) -> Iterator[int]:
     """Serve at HOST:PORT until the end; gives the port, which the system chooses where 0 is asked for.
 
     Raises:
         BadSetup: nobody can listen there.
     """
     started: Future[_Running] = Future()
-    thread = Thread(target=_run, args=(listen, _app(health, metrics), started), name="web", daemon=True)
+    thread = Thread(
+        target=_run, args=(listen, _app(health, metrics), limits, started), name="web", daemon=True
+    )
     thread.start()
     running = started.result()
     _log.info("serving", host=_split(listen)[0], port=running.port)
@@ -74,40 +89,71 @@ async def _readyz(health: Health, _: web.Request) -> web.Response:
 
 
 async def _metrics(page: Callable[[], bytes], _: web.Request) -> web.Response:
-    return web.Response(body=page(), headers={"Content-Type": METRICS_TYPE})
+    return _last(web.Response(body=page(), headers={"Content-Type": METRICS_TYPE}))
 
 
 def _json(said: object, *, well: bool) -> web.Response:
     body = msgspec.json.encode(said) + b"\n"
-    return web.Response(body=body, status=_OK if well else _NOT_NOW, content_type="application/json")
+    return _last(web.Response(body=body, status=_OK if well else _NOT_NOW, content_type="application/json"))
 
 
-def _run(listen: str, app: web.Application, started: "Future[_Running]") -> None:
+def _last(response: web.Response) -> web.Response:
+    """The connection ends with it."""
+    response.force_close()
+    return response
+
+
+def _run(listen: str, app: web.Application, limits: Limits, started: "Future[_Running]") -> None:
     """The thread; what keeps it from starting is raised where it was started."""
     try:
-        asyncio.run(_serve(listen, app, started))
+        asyncio.run(_serve(listen, app, limits, started))
     except Exception as error:
         if started.done():
             raise
         started.set_exception(error)
 
 
-async def _serve(listen: str, app: web.Application, started: "Future[_Running]") -> None:
+async def _serve(listen: str, app: web.Application, limits: Limits, started: "Future[_Running]") -> None:
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     try:
-        site = web.TCPSite(runner, *_split(listen))
+        host, port = _split(listen)
         try:
-            await site.start()
+            listener = await loop.create_server(_bounded(runner, limits), host, port)
         except OSError as error:
             raise BadSetup(
                 f"web.listen: cannot listen on {listen} ({_reason(error)}): free it, or name another"
             ) from error
-        stop = asyncio.Event()
-        started.set_result(_Running(asyncio.get_running_loop(), stop, runner.addresses[0][1]))
+        started.set_result(_Running(loop, stop, listener.sockets[0].getsockname()[1]))
         await stop.wait()
+        listener.close()
     finally:
         await runner.cleanup()
+
+
+def _bounded(runner: web.AppRunner, limits: Limits) -> Callable[[], asyncio.Protocol]:
+    """What takes a connection: the server, for a time, or where there are many already, nobody."""
+    server = runner.server
+    if server is None:
+        raise RuntimeError("the runner has not been set up")
+
+    def protocol() -> asyncio.Protocol:
+        if len(server.connections) >= limits.connections:
+            return _Refusal()
+        handler = server()
+        asyncio.get_running_loop().call_later(limits.connection_s, handler.force_close)
+        return handler
+
+    return protocol
+
+
+class _Refusal(asyncio.Protocol):
+    """Closes what it is given."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
 
 
 def _reason(error: OSError) -> str:
