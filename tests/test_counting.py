@@ -264,6 +264,7 @@ def test_every_metric_is_documented() -> None:
     metrics = Metrics(lambda: START_S)
     metrics.uses("b", 1.0, session=False)
     metrics.delivers_to(["ops"])
+    metrics.waiting({"ops": 3})
     families = [one for one in metrics.registry.collect() if one.name.startswith("tailrace_")]
     shown = [(f"{one.name}_total" if one.type == "counter" else one.name, one.type) for one in families]
     assert sorted(documented) == sorted(shown)

@@ -99,7 +99,7 @@ def test_deliveries_are_counted_by_receiver(folder: Folder) -> None:
         until(lambda: of("down", "failed") > 0)
         assert of("file", "failed") == of("down", "delivered") == 0
         assert len((folder.path / "told.jsonl").read_bytes().splitlines()) == revisions(folder)
-        assert ("tailrace_deliveries_waiting", (("receiver", "down"),)) in scraped(port)
+        until(lambda: ("tailrace_deliveries_waiting", (("receiver", "down"),)) in scraped(port))
 
 
 def revisions(folder: Folder) -> int:

@@ -3,18 +3,22 @@
 import random
 import sys
 import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 
+from detector.cli.observing import Backlog, observed
 from detector.cli.start import EXIT_INTERRUPTED, collect_rarely
 from detector.cli.stopping import Stopping
 from detector.config import Settings
-from detector.distributed.worker import Worker
+from detector.distributed.watched import CONDITIONS
+from detector.distributed.worker import LONGEST_WAIT_S, Worker
 from detector.notify.deliver import Deliverer
 from detector.notify.lane import Habits
 from detector.notify.receivers import Receiver, target
 from detector.shard.core import Core
 from detector.store.outbox import Enrolment
-from detector.store.redis.deliveries import open_deliveries
+from detector.store.redis.deliveries import Deliveries, open_deliveries
 
 STOP_S = 2.0  # for requests in hand; with the batch in hand and leaving the group, ten seconds
 
@@ -26,21 +30,31 @@ def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
         TailraceError: see `Worker.work`.
     """
     collect_rarely()
-    worker = Worker(
-        settings, core, [Enrolment(r.name, target(r), r.max_pending, r.enable) for r in receivers]
-    )
-    deliverer = Deliverer(
-        receivers,
-        partial(open_deliveries, settings.redis, worker.shards),
-        stdout=sys.stdout,
-        clock=time.time,
-        random=random.random,
-        habits=Habits(max_age_s=settings.alerts.max_age_s, waits_for_outbox=True),
-    )
-    with Stopping() as stopping:
+    names = [receiver.name for receiver in receivers]
+    with Stopping() as stopping, observed(settings, CONDITIONS, names, pause_s=LONGEST_WAIT_S) as shown:
+        shown.metrics.uses(core.bundle.id, core.policy.budget, session=core.policy.session)
+        enrolments = [Enrolment(r.name, target(r), r.max_pending, r.enable) for r in receivers]
+        worker = Worker(settings, core, enrolments, shown.health, shown.metrics)
+        outbox = partial(open_deliveries, settings.redis, worker.shards)
+        deliverer = Deliverer(
+            receivers,
+            outbox,
+            stdout=sys.stdout,
+            clock=time.time,
+            random=random.random,
+            habits=Habits(
+                max_age_s=settings.alerts.max_age_s, waits_for_outbox=True, told=shown.metrics.delivered
+            ),
+        )
+        backlog = Backlog(shown, names, partial(_counts, outbox))
         deliverer.start()
         try:
-            worker.work(stopping, deliverer.wake)
+            worker.work(stopping, deliverer.wake, backlog.look)
         finally:
             deliverer.stop(STOP_S)
         return EXIT_INTERRUPTED if stopping.interrupted else 0
+
+
+def _counts(outbox: Callable[[], AbstractContextManager[Deliveries]]) -> Mapping[tuple[str, str], int]:
+    with outbox() as deliveries:
+        return deliveries.counts()

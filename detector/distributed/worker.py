@@ -13,12 +13,15 @@ import structlog
 from detector.config import Settings
 from detector.distributed.feed import feed_of
 from detector.distributed.partitions import Partitions
+from detector.distributed.watched import STORE, Ticking, Watched
 from detector.errors import InDoubt, Unavailable
-from detector.inputs.kafka.feed import Stopping
+from detector.inputs.kafka.feed import Stopping, Work
 from detector.inputs.kafka.run import run
+from detector.metrics.metrics import Metrics
 from detector.shard.core import Core
 from detector.store.outbox import Enrolment
 from detector.store.redis.connect import check, nodes_at, store_at
+from detector.web.health import Health
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 
@@ -28,9 +31,17 @@ _log: Final = structlog.get_logger("worker")
 class Worker:
     """One member of the group."""
 
-    def __init__(self, settings: Settings, core: Core, receivers: Sequence[Enrolment]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        core: Core,
+        receivers: Sequence[Enrolment],
+        health: Health,
+        metrics: Metrics,
+    ) -> None:
         """Connect to nothing yet; BadSetup lists what the configuration lacks."""
         self._settings, self._core, self._receivers = settings, core, receivers
+        self._health, self._metrics = health, metrics
         self._feed = feed_of(settings)
         self._partitions: Partitions | None = None
         self._wait_s = FIRST_WAIT_S
@@ -40,8 +51,12 @@ class Worker:
         partitions = self._partitions
         return [] if partitions is None else [str(shard) for shard in list(partitions.works)]
 
-    def work(self, stopping: Stopping, news: Callable[[], None]) -> None:
+    def work(
+        self, stopping: Stopping, news: Callable[[], None], after: Callable[[], None] = lambda: None
+    ) -> None:
         """Work until told to end; `news` is called when there may be something to deliver.
+
+        `after` is called, in the thread that works, whenever something was done.
 
         Raises:
             BadSetup: a topic, a right or a login is missing, or the states belong to another bundle.
@@ -49,13 +64,15 @@ class Worker:
             Fenced: another worker has gone on with a shard.
             Stuck: Kafka gives nothing although there is something.
         """
+        stopping = Ticking(stopping, self._health)
         while not stopping.wait(0):
             try:
-                with self._connected(news) as partitions:
-                    run(self._feed, partitions, stopping)
+                with self._connected(news) as partitions, self._watched(partitions, after) as work:
+                    run(self._feed, work, stopping)
             except InDoubt:
                 raise
             except Unavailable as error:
+                self._health.ready(STORE, False, "waiting for Kafka or Redis")
                 _log.warning("waiting", reason=str(error), again_in_s=self._wait_s)
                 stopping.wait(self._wait_s)
                 self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
@@ -66,6 +83,7 @@ class Worker:
         settings, feed = self._settings, self._feed
         with closing(nodes_at(settings.redis)) as nodes:
             server = check(nodes)
+        self._health.ready(STORE, True)
 
         def after(has_news: bool) -> None:
             self._wait_s = FIRST_WAIT_S
@@ -79,6 +97,7 @@ class Worker:
                 self._receivers,
                 cache_sources=settings.redis.cache_sources,
                 after=after,
+                told=self._metrics.committed,
             )
             _log.info(
                 "working",
@@ -92,3 +111,11 @@ class Worker:
                 yield self._partitions
             finally:
                 self._partitions = None
+
+    @contextmanager
+    def _watched(self, work: Work, after: Callable[[], None]) -> Iterator[Work]:
+        watched = Watched(work, self._health, self._metrics, after)
+        try:
+            yield watched
+        finally:
+            watched.end()

@@ -100,10 +100,8 @@ class Metrics:
 
     def delivers_to(self, receivers: Iterable[str]) -> None:
         """Name the receivers before anything is delivered."""
-        for receiver in receivers:
-            self._waiting.labels(receiver)
-            for outcome in OUTCOMES:
-                self._deliveries.labels(receiver, outcome)
+        for name in product(receivers, OUTCOMES):
+            self._deliveries.labels(*name)
 
     def committed(self, done: Committed) -> None:
         """Count what a commit has done."""
