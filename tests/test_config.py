@@ -204,6 +204,7 @@ def test_a_number_past_the_end_of_a_list_adds_to_it() -> None:
         ('username = "me"', "set sasl_mechanism"),
         ('sasl_mechanism = "PLAIN"\nusername = "me"\npassword = "none"', "set tls"),
         ('ca_file = "ca.pem"', "need tls"),
+        ('tls = true\nkey_file = "key.pem"', "set cert_file"),
         ('brokers = ["kafka"]', "write HOST:PORT"),
         ('topics = ["with space"]', "kafka.topics.0"),
     ],

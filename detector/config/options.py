@@ -209,6 +209,8 @@ class KafkaAt:
             raise ValueError("PLAIN sends the password as it is: set tls, or use SCRAM-SHA-512")
         if not self.tls and (self.ca_file or self.cert_file or self.key_file):
             raise ValueError("certificates need tls: set it")
+        if self.key_file and not self.cert_file:
+            raise ValueError("a key_file needs the certificate that it belongs to: set cert_file")
         return self
 
 

@@ -19,6 +19,8 @@ from aiokafka.errors import KafkaError
 
 HOME = Path(sys.prefix) / "kafka"  # ignored by git, and gone with the environment
 FORMATTED = HOME / "formatted"  # by kafka_jars
+CLASSPATH, ARCHIVE = HOME / "classpath", HOME / "classes.jsa"
+CLUSTER = "AAAAAAAAAAAAAAAAAAAAAQ"  # any 16 bytes in base64
 JAVA = ["java", "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
 START_S = 60.0  # deadline; two seconds are usual
 STOP_S = 30.0
@@ -54,10 +56,10 @@ log.initial.task.delay.ms=100
 class Broker:
     """A broker and its folder; `start` and `stop` or `kill` as often as a test needs."""
 
-    def __init__(self, folder: Path, java_options: Sequence[str] = ()) -> None:
-        """Choose ports; nothing is started."""
+    def __init__(self, folder: Path, java_options: Sequence[str] = (), *, more_settings: str = "") -> None:
+        """Choose ports; nothing is started. Later settings replace earlier ones of their name."""
         self.folder, self.data, self.settings = folder, folder / "data", folder / "server.properties"
-        self._java_options = java_options
+        self._java_options, self._more_settings = java_options, more_settings
         self.port, self._controller_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
@@ -69,20 +71,17 @@ class Broker:
 
     def write_settings(self) -> None:
         """Write the broker's configuration."""
-        self.settings.write_text(
-            SETTINGS.format(port=self.port, controller=self._controller_port, data=self.data)
-        )
+        ports = {"port": self.port, "controller": self._controller_port}
+        self.settings.write_text((SETTINGS + self._more_settings).format(**ports, data=self.data))
 
     def start(self) -> None:
         """Start, and come back once it answers."""
-        classpath, archive = HOME / "classpath", HOME / "classes.jsa"
-        if not classpath.exists() or not FORMATTED.exists():
+        if not CLASSPATH.exists() or not FORMATTED.exists():
             raise AssertionError("the broker is not there: run scripts/prepare-tests")
         if not self.data.exists():
             shutil.copytree(FORMATTED, self.data)
         self.write_settings()
-        options = self._java_options or ([f"-XX:SharedArchiveFile={archive}"] if archive.exists() else [])
-        command = [*JAVA, *options, "-cp", classpath.read_text(), "kafka.Kafka", str(self.settings)]
+        command = java("kafka.Kafka", str(self.settings), options=self._java_options)
         self._errors = (self.folder / "broker.log").open("ab")
         self._process = subprocess.Popen(command, stdout=self._errors, stderr=subprocess.STDOUT)
         self._wait_until_it_serves()
@@ -118,6 +117,19 @@ class Broker:
         """Stop, and start on the same data and ports."""
         self.stop()
         self.start()
+
+
+def java(tool: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
+    """The command that runs one of Kafka's programs."""
+    options = options or ([f"-XX:SharedArchiveFile={ARCHIVE}"] if ARCHIVE.exists() else [])
+    return [*JAVA, *options, "-cp", CLASSPATH.read_text(), tool, *arguments]
+
+
+def format_data(broker: Broker, *options: str) -> None:
+    """Write what a broker's data holds before its first start."""
+    broker.write_settings()
+    command = java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(broker.settings), *options)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def listens(port: int) -> bool:

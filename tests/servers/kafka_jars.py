@@ -10,10 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.servers.kafka import FORMATTED, HOME, JAVA, Broker
+from tests.servers.kafka import ARCHIVE, CLASSPATH, FORMATTED, HOME, Broker, format_data
 
 POM = Path(__file__).with_name("kafka.xml")
-CLUSTER = "AAAAAAAAAAAAAAAAAAAAAQ"  # any 16 bytes in base64
 
 
 def resolve_jars() -> None:
@@ -21,17 +20,14 @@ def resolve_jars() -> None:
     command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:build-classpath"]
     found = HOME / "classpath.new"
     subprocess.run([*command, f"-Dmdep.outputFile={found}"], check=True)
-    found.rename(HOME / "classpath")
+    found.rename(CLASSPATH)
 
 
 def format_folder() -> None:
     """Write what a log folder holds before the first start."""
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))
-        broker.write_settings()
-        tool = ["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(broker.settings)]
-        classpath = (HOME / "classpath").read_text()
-        subprocess.run([*JAVA, "-cp", classpath, *tool], check=True, stdout=subprocess.DEVNULL)
+        format_data(broker)
         shutil.rmtree(FORMATTED, ignore_errors=True)
         shutil.copytree(broker.data, FORMATTED)
 
@@ -43,7 +39,7 @@ def archive_classes() -> None:
         broker = Broker(Path(folder), [f"-XX:ArchiveClassesAtExit={new}", "-Xlog:cds=off", "-Xlog:cds*=off"])
         broker.start()
         broker.stop()
-        shutil.move(new, HOME / "classes.jsa")
+        shutil.move(new, ARCHIVE)
 
 
 def prepare() -> None:
@@ -55,7 +51,7 @@ def prepare() -> None:
         return
     sys.stderr.write("preparing the Kafka broker that the tests start, once\n")
     made.unlink(missing_ok=True)
-    (HOME / "classes.jsa").unlink(missing_ok=True)
+    ARCHIVE.unlink(missing_ok=True)
     resolve_jars()
     format_folder()
     archive_classes()
@@ -63,7 +59,7 @@ def prepare() -> None:
 
 
 def _has_jars() -> bool:
-    return all(Path(jar).exists() for jar in (HOME / "classpath").read_text().split(":"))
+    return all(Path(jar).exists() for jar in CLASSPATH.read_text().split(":"))
 
 
 if __name__ == "__main__":

@@ -70,8 +70,6 @@ def client_options(connection: Connection) -> dict[str, Any]:
     Raises:
         BadSetup: a certificate cannot be used any more.
     """
-    # At debug it logs every request that it sends, the one with the password too.
-    logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
     return {
         "bootstrap_servers": list(connection.brokers),
         "client_id": CLIENT_ID,
@@ -81,6 +79,8 @@ def client_options(connection: Connection) -> dict[str, Any]:
 
 def security_options(connection: Connection) -> dict[str, Any]:
     """TLS and login alone, as one connection of aiokafka takes them."""
+    # At debug the client logs every request that it sends, the one with the password too.
+    logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
     kind = "SSL" if connection.tls else "PLAINTEXT"
     options: dict[str, Any] = {"security_protocol": kind, "ssl_context": tls_context(connection)}
     if connection.sasl_mechanism is None or connection.password is None:

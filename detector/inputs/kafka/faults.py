@@ -49,9 +49,7 @@ def refusal(
                 "correct kafka.username and kafka.password or password_file"
             )
         case errors.UnsupportedSaslMechanismError():
-            sentence = (
-                f"there is no {connection.sasl_mechanism} login there: correct kafka.sasl_mechanism ({error})"
-            )
+            sentence = f"nobody can log in by {connection.sasl_mechanism} there: correct kafka.sasl_mechanism"
         case errors.IllegalSaslStateError():
             sentence = "nobody logs in there: remove kafka.sasl_mechanism, or name the port for logins"
         case _:

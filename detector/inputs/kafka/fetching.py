@@ -123,6 +123,14 @@ class FetchThread(AIOKafkaConsumerThread):
             if assignment.active and states[tp].has_valid_position
         ]
 
+    async def check_group(self) -> None:
+        """Take what the client has to say of the group, after which it goes on.
+
+        Raises:
+            KafkaError: such as a right that was taken away.
+        """
+        self._ensure_consumer()._coordinator.check_errors()  # noqa: SLF001
+
     async def logs(self, shards: Iterable[Shard]) -> dict[Shard, range]:
         """The offsets from each log's start to its end, as far as they are committed."""
         consumer = self._ensure_consumer()

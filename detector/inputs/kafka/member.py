@@ -12,8 +12,8 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from detector.errors import Stuck, Unavailable
-from detector.inputs.kafka import faults
 from detector.inputs.kafka.beginning import beginning
+from detector.inputs.kafka.faults import refusal
 from detector.inputs.kafka.feed import Begin, Feed, PartitionBatch, Shard, Work
 from detector.inputs.kafka.fetching import FetchThread
 from detector.inputs.kafka.hand import Hand
@@ -60,7 +60,7 @@ class Member:
             self.fail(Unavailable(f"the fences could not be read within {seconds:.0f} s: ending"))
         except KafkaError as error:
             if rebalances == self.lanes.rebalances:  # else these shards are not ours, and others follow
-                refused = faults.refusal(error, self.feed.connection)
+                refused = refusal(error, self.feed.connection)
                 away = Unavailable(f"Kafka cannot say where the logs begin and end ({error!r}): ending")
                 self.fail(refused or away)
         except Exception as error:  # noqa: BLE001  (ends the process)
@@ -193,8 +193,3 @@ class Member:
             log.warning(
                 "the batch in hand is not done, going on without it", waited_s=self.feed.drain_timeout_s
             )
-
-
-def explained(error: BaseException, feed: Feed) -> BaseException:
-    """What a failure of the client means to people."""
-    return faults.explained(error, feed.connection)

@@ -4,17 +4,19 @@ import asyncio
 from contextlib import suppress
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from detector.errors import Stuck
 from detector.inputs.kafka.app import App, build
+from detector.inputs.kafka.faults import explained
 from detector.inputs.kafka.feed import Feed, Stopping, Work
 from detector.inputs.kafka.fetching import FetchThread
-from detector.inputs.kafka.member import Member, explained
+from detector.inputs.kafka.member import Member
 from detector.inputs.kafka.preflight import check
 from detector.inputs.kafka.watchdog import Watchdog
 
 LEAVE_S = 3.0  # to leave the group; a worker that hangs is dropped by its session
+GROUP_S = 1.0  # how often to ask the client for errors of the group
 LOOK_S = 0.1  # how often to ask whether the worker is to end
 
 log = structlog.get_logger("kafka")
@@ -25,7 +27,7 @@ def run(feed: Feed, work: Work, stopping: Stopping) -> None:
 
     Raises:
         Unavailable: Kafka cannot be reached.
-        BadSetup: a topic is not there.
+        BadSetup: a topic or a right is not there, or the brokers do not let us in.
         Stuck: the input does not go on, or has lost its place.
     """
     asyncio.run(_run(feed, work, stopping))
@@ -39,7 +41,7 @@ async def _run(feed: Feed, work: Work, stopping: Stopping) -> None:
 
 async def serve(member: Member, app: App, stopping: Stopping) -> None:
     """Run a worker's app; what `run` does inside the loop."""
-    each = (_told(stopping), _start(app), _ticks(member), _hints(member), _watch(member))
+    each = (_told(stopping), _start(app), _ticks(member), _hints(member), _watch(member), _group(member))
     tasks = [member.failed, *(asyncio.ensure_future(one) for one in each)]
     is_well = False
     try:
@@ -48,7 +50,7 @@ async def serve(member: Member, app: App, stopping: Stopping) -> None:
         ended = [task for task in tasks if task.done() and not task.cancelled()]
         errors = [error for task in ended if (error := task.exception()) is not None]
         if errors:
-            raise explained(errors[0], member.feed) from errors[0]
+            raise explained(errors[0], member.feed.connection) from errors[0]
         is_well = True
     finally:
         member.lanes.rebalances += 1  # nothing that is queued is begun any more
@@ -86,6 +88,21 @@ async def _hints(member: Member) -> None:
 
 async def _watch(member: Member) -> None:
     await Watchdog(member, await asyncio.shield(member.started)).watch()
+
+
+async def _group(member: Member) -> None:
+    """Hear of what the client is told by the group; it waits until somebody does."""
+    thread = await asyncio.shield(member.started)
+    while True:
+        await asyncio.sleep(GROUP_S)
+        try:
+            await thread.ask(thread.check_group())
+        except ConsumerStoppedError:
+            log.info("the client has stopped")  # Faust says why
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("the group does not answer as it should, going on", error=str(error))
 
 
 async def _hint(member: Member, thread: FetchThread) -> None:
