@@ -130,7 +130,7 @@ class Running:
 
 
 @contextmanager
-def running(feed: Feed, keeper: Keeper) -> Iterator[Running]:
+def running(feed: Feed, keeper: Work) -> Iterator[Running]:
     """A worker for a while; its error is the test's."""
     worker = Running(feed, keeper)
     try:

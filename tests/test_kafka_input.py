@@ -1,10 +1,11 @@
 """Reading a topic of a real broker: everything once, in order, within bounds."""
 
 import asyncio
+import tomllib
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, codec
 from faust.serializers import codecs
 
 from detector.errors import BadSetup, Stuck, Unavailable
@@ -46,6 +47,83 @@ def test_compressed_records_are_read(kafka: Broker, compression: str) -> None:
     keeper = Keeper()
     read_all(feed_of(kafka.address, topic), keeper, 300)
     assert keeper.values(topic) == lines_of(300)
+
+
+def test_what_reads_compressed_records_comes_with_tailrace() -> None:
+    """The client reads snappy, lz4 and zstd only where cramjam is installed, and does not ask for it."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert [name for name in project["dependencies"] if name.startswith("cramjam")]
+    assert codec.has_snappy()
+    assert codec.has_lz4()
+    assert codec.has_zstd()
+
+
+def test_one_topic_may_be_compressed_in_every_way(kafka: Broker) -> None:
+    """Each producer chooses for itself."""
+    topics.create(kafka.address, "compressed")
+    for number, compression in enumerate([None, "gzip", "snappy", "lz4", "zstd"]):
+        topics.produce(kafka.address, "compressed", lines_of(100, 100 * number), compression=compression)
+    keeper = Keeper()
+    read_all(feed_of(kafka.address, "compressed"), keeper, 500)
+    assert keeper.values("compressed") == lines_of(500)
+
+
+def test_records_come_as_they_were_written(kafka: Broker) -> None:
+    """Without a value, with an empty one, with headers of one name and of bytes that are no text."""
+    topics.create(kafka.address, "as-written")
+    written: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]] = [
+        (b"a", None, []),
+        (None, b"", [("h", b"\xff\0"), ("h", b"")]),
+        (b"\0", b"v", []),
+    ]
+
+    async def write() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.address)
+        await producer.start()
+        for key, value, headers in written:
+            await producer.send_and_wait("as-written", value, key=key, headers=headers)
+        await producer.stop()
+
+    asyncio.run(write())
+    keeper = Keeper()
+    read_all(feed_of(kafka.address, "as-written"), keeper, 3)
+    records = keeper.records[Shard("as-written", 0)]
+    assert [(one.key, one.value, list(one.headers)) for one in records] == written
+
+
+def test_what_compaction_took_is_not_missed(kafka: Broker) -> None:
+    """Offsets that are gone belong to the batch around them; what is left comes once."""
+    topics.create(
+        kafka.address,
+        "compacted",
+        cleanup_policy="compact",
+        segment_ms="100",
+        min_cleanable_dirty_ratio="0.01",
+    )
+
+    async def write(count: int) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.address)
+        await producer.start()
+        for number in range(count):
+            await producer.send("compacted", b"%d" % number, key=b"%d" % (number % 7))
+        await producer.stop()
+
+    def compacted() -> bool:
+        """The newest segment is left alone: each record more may begin another."""
+        asyncio.run(write(1))
+        return len(topics.offsets_of(kafka.address, "compacted")) < 150
+
+    asyncio.run(write(150))
+    until(compacted)
+    asyncio.run(write(150))
+    keeper, shard = Keeper(), Shard("compacted", 0)
+    end = topics.log_of(kafka.address, "compacted").stop
+    with running(feed_of(kafka.address, "compacted"), keeper) as worker:
+        until(lambda: keeper.fences.get(shard) == end - 1 or worker.has_ended)
+    offsets = [record.offset for record in keeper.records[shard]]
+    assert offsets == sorted(set(offsets))
+    assert set(topics.offsets_of(kafka.address, "compacted")) <= set(offsets)
+    assert len(offsets) < end
 
 
 def test_what_is_written_meanwhile_is_read_and_the_group_is_told(kafka: Broker) -> None:

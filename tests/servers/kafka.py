@@ -49,6 +49,7 @@ transaction.state.log.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 log.retention.check.interval.ms=1000
+log.cleaner.backoff.ms=200
 log.initial.task.delay.ms=100
 """
 

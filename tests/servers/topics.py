@@ -78,6 +78,28 @@ def consume(address: str, topic: str, count: int, *, partition: int = 0) -> list
     return asyncio.run(asyncio.wait_for(read(), READ_S))
 
 
+def offsets_of(address: str, topic: str, partition: int = 0) -> list[int]:
+    """The offsets that a partition still holds a record at."""
+
+    async def read() -> list[int]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=address)
+        await consumer.start()
+        found = []
+        try:
+            at = TopicPartition(topic, partition)
+            consumer.assign([at])
+            await consumer.seek_to_beginning(at)
+            end = (await consumer.end_offsets([at]))[at]
+            while await consumer.position(at) < end:
+                batches = await consumer.getmany(at, timeout_ms=500)
+                found += [record.offset for record in batches.get(at, [])]
+            return found
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(asyncio.wait_for(read(), READ_S))
+
+
 def log_of(address: str, topic: str, partition: int = 0) -> range:
     """The offsets from the log's start to its end."""
 
