@@ -110,7 +110,7 @@ def test_there_is_no_other_path(port: int, path: str) -> None:
     assert ask(port, path)[0] == 404
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 def test_there_is_no_other_method(port: int, path: str, method: str) -> None:
     """Nothing can be changed from outside."""

@@ -71,9 +71,9 @@ def serving(
 
 def _app(health: Health, metrics: Callable[[], bytes]) -> web.Application:
     app = web.Application()
-    app.router.add_get("/livez", partial(_livez, health))
-    app.router.add_get("/readyz", partial(_readyz, health))
-    app.router.add_get("/metrics", partial(_metrics, metrics))
+    app.router.add_get("/livez", partial(_livez, health), allow_head=False)
+    app.router.add_get("/readyz", partial(_readyz, health), allow_head=False)
+    app.router.add_get("/metrics", partial(_metrics, metrics), allow_head=False)
     return app
 
 
