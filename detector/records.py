@@ -58,6 +58,30 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
     value: bytes  # cut to a bound that is named in the configuration
 
 
+class DeadLetter(Reject, frozen=True, gc=False):
+    """A record of a topic that was put aside, with all that is needed to send it on; `value` may be cut."""
+
+    topic: str = ""
+    partition: int = 0
+    place: str = ""  # `topic/partition/offset` of the record that it was forwarded from, where it was
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    time_ms: int = 0  # the record's own time
+    size: int = 0  # of the whole value
+    error_class: str = "BadRecord"
+    attempts: int = 1
+
+    @property
+    def identity(self) -> str:
+        """Where the record lies, as people name it: `topic/partition/offset`."""
+        return self.place or f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the value was cut off."""
+        return self.size <= len(self.value)
+
+
 class TemplateEvidence(msgspec.Struct, frozen=True):
     """The template of an alert's event, as the alert shows it."""
 

@@ -16,6 +16,7 @@ from detector.store import sqlite
 from detector.store.contract import Store
 from detector.store.redis.connect import store_at
 from detector.store.redis.keys import key
+from detector.store.redis.letters import letter_of
 from tests.servers.redis import Server, serving
 
 SHARD = "files"
@@ -73,7 +74,7 @@ class Sqlite:
             return {part: connection.execute(f"SELECT * FROM {part}").fetchall() for part in PARTS}  # noqa: S608
 
 
-_KEYS = dict(zip(PARTS, ("fence", "states", "rejects", "outbox", "alerts", "deliveries"), strict=True))
+_KEYS = dict(zip(PARTS, ("fence", "states", "letters", "outbox", "alerts", "deliveries"), strict=True))
 
 
 class Redis:
@@ -108,7 +109,7 @@ class Redis:
 
     def seen(self) -> dict[str, list[tuple[Any, ...]]]:
         """What each key holds, in rows as SQLite has them."""
-        rejected = [_row(raw) for raw in self.server("LRANGE", self._key("reject"), 0, -1)]
+        letters = [(int(number), letter_of(raw)) for number, raw in self._hash("reject")]
         outbox = sorted((int(at), *_row(raw)) for at, raw in self._hash("outbox"))
         payloads = {place: payload for place, _, _, _, payload in outbox}
         alerts = [(name, *_row(raw)) for name, raw in self._hash("alert")]
@@ -118,7 +119,9 @@ class Redis:
                 *self._hash("source"),
                 *self._pairs(self.server("ZRANGE", self._at("due"), 0, -1, "WITHSCORES")),
             ],
-            "reject": [(number, *row) for number, row in enumerate(rejected)],
+            "reject": [
+                (number, one.origin, one.offset, one.reason, one.value) for number, one in sorted(letters)
+            ],
             "outbox": [
                 (place, alert_id, revision, payload.encode())
                 for place, alert_id, revision, _, payload in outbox

@@ -12,6 +12,7 @@ import pytest
 from detector.embedded.replay import Replay
 from detector.embedded.watch import SHARD, Bounds, Watch
 from detector.inputs.follow import Follower
+from detector.distributed.letters import CRASHED
 from detector.metrics.committed import Committed
 from detector.metrics.metrics import Metrics
 from detector.metrics.rates import RECENT_EVENTS, Expected, Share
@@ -201,7 +202,8 @@ def test_a_row_without_an_id_has_its_word_and_each_word_is_met() -> None:
     """The list of words is the one that the tests above go through."""
     _, [reject] = lines_of_rows([Record("a", b"no comma", 0, 1)])
     assert reason_of(reject.reason) == "invalid-row"
-    assert {word for word, _, _ in REJECTED} | {"invalid-row", OTHER} == set(REASONS)
+    assert {word for word, _, _ in REJECTED} | {"invalid-row", "crash", OTHER} == set(REASONS)
+    assert reason_of(CRASHED) == "crash"
     assert reason_of("something new") == OTHER
 
 

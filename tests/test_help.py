@@ -13,7 +13,7 @@ from training.cli.__main__ import app as train
 
 COMMANDS = [
     *((tailrace, words) for words in ("watch", "replay", "parse", "check-config", "purge")),
-    *((tailrace, words) for words in ("alerts list", "alerts show", "bundle verify")),
+    *((tailrace, words) for words in ("alerts list", "alerts show", "bundle verify", "dead-letters list")),
     *((train, words) for words in ("fit", "inspect", "evaluate", "parse", "export")),
 ]
 

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from detector.cli import alerts, bundle
+from detector.cli import alerts, bundle, dead_letters
 from detector.cli.check_config import check_config
 from detector.cli.parse import parse
 from detector.cli.purge import purge
@@ -32,6 +32,7 @@ app.command(parse, sort_key=5)
 app.command(bundle.app)  # 6
 app.command(check_config, sort_key=7)
 app.command(purge, sort_key=8)
+app.command(dead_letters.app)  # 9
 
 
 def main() -> None:

@@ -3,14 +3,15 @@
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from detector.cli.observing import Backlog, observed
 from detector.cli.start import EXIT_INTERRUPTED, collect_rarely
 from detector.cli.stopping import Stopping
 from detector.config import Settings
+from detector.distributed.publishing import Publisher
 from detector.distributed.watched import CONDITIONS
 from detector.distributed.worker import LONGEST_WAIT_S, Worker
 from detector.notify.deliver import Deliverer
@@ -47,12 +48,28 @@ def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
             ),
         )
         backlog = Backlog(shown, names, partial(_counts, outbox))
-        deliverer.start()
-        try:
-            worker.work(stopping, deliverer.wake, backlog.look)
-        finally:
-            deliverer.stop(STOP_S)
+        topic = settings.kafka.dead_letter_topic
+        publishers = [] if topic is None else [Publisher(settings, topic, worker.shards)]
+        with _helping([deliverer, *publishers]) as wake:
+            worker.work(stopping, wake, backlog.look)
         return EXIT_INTERRUPTED if stopping.interrupted else 0
+
+
+@contextmanager
+def _helping(helpers: Sequence[Deliverer | Publisher]) -> Iterator[Callable[[], None]]:
+    """Threads that take from the outbox; gives what tells them of news."""
+
+    def wake() -> None:
+        for helper in helpers:
+            helper.wake()
+
+    try:
+        for helper in helpers:
+            helper.start()
+        yield wake
+    finally:
+        for helper in helpers:
+            helper.stop(STOP_S / len(helpers))
 
 
 def _counts(outbox: Callable[[], AbstractContextManager[Deliveries]]) -> Mapping[tuple[str, str], int]:

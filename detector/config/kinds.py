@@ -109,3 +109,4 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+LetterBytes = Annotated[int, Field(ge=1, le=900_000)]  # with key and headers below Kafka's usual 1 MiB

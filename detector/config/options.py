@@ -15,6 +15,7 @@ from detector.config.kinds import (
     Broker,
     Count,
     Group,
+    LetterBytes,
     Listen,
     Name,
     NotNegative,
@@ -166,6 +167,9 @@ class KafkaAt:
     dead_letter_topic: Annotated[
         Topic | None, _say("Topic for records that could not be understood.", "they are kept in Redis alone")
     ] = None
+    dead_letter_max_bytes: Annotated[
+        LetterBytes, _say("Most bytes of such a record's value that are kept; the rest is cut off.")
+    ] = 262_144
     scores_topic: Annotated[
         Topic | None, _say("Topic for the score of every event, keyed by source.", "none")
     ] = None
@@ -250,7 +254,10 @@ class RedisAt:
     kept_revisions: Annotated[
         Count, _say("Newest revisions of alerts of each partition that stay readable once delivered.")
     ] = 2_000
-    kept_rejects: Annotated[Count, _say("Newest rejects of each partition that stay readable.")] = 1_000
+    kept_rejects: Annotated[
+        Count, _say("Newest dead letters of each partition that stay readable, and wait for their topic.")
+    ] = 1_000
+    kept_reject_bytes: Annotated[Count, _say("Most bytes of those dead letters.")] = 16_777_216
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

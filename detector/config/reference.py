@@ -21,7 +21,7 @@ UNITS = {
     "_sources": "sources",
     "_pending": "deliveries",
     "_revisions": "revisions",
-    "_rejects": "rejects",
+    "_rejects": "dead letters",
     "budget": "alerts",
     "_carried": "alerts",
 }

@@ -33,14 +33,11 @@ class Arrivals:
         return self._unread
 
     def batch(self, intake: Intake, records: Sequence[KafkaRecord], now_s: float) -> Batch:
-        """The records as a batch for the core, what was put aside under the names of their origins."""
+        """The records as a batch for the core."""
         self.unread(now_s)
         arrived = [routed.read(self._shard, record) for record in records]
         taken = intake.of_feeds(self._stretches(arrived), self._unread)
-        if intake.rejects:
-            places = {one.record.offset: one.record.place for one in arrived}
-            intake.rejects = [_named(reject, places.get(reject.offset, "")) for reject in intake.rejects]
-        intake.rejects += [_cut(one) for one in arrived if one.cut]
+        intake.rejects = [*intake.rejects, *(_cut(one) for one in arrived if one.cut)]
         return taken
 
     def _stretches(self, arrived: Iterable[Routed]) -> Iterator[Stretch]:
@@ -62,14 +59,6 @@ class Arrivals:
             yield Stretch(feed, records, self._unread)
 
 
-def _named(reject: Reject, place: str) -> Reject:
-    """What was put aside, under the partition and the offset that it came from."""
-    feed, _, offset = place.partition(":")[0].rpartition("/")
-    if not offset.isdigit():
-        return reject
-    return Reject(feed, int(offset), reject.reason, reject.value)
-
-
 def _cut(one: Routed) -> Reject:
     reason = f"record of {one.cut} bytes: more than the routed topic takes (max.message.bytes)"
-    return _named(Reject(one.record.origin, one.record.offset, reason, one.record.value), one.record.place)
+    return Reject(one.record.origin, one.record.offset, reason, one.record.value)

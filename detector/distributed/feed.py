@@ -42,6 +42,7 @@ def feed_of(settings: Settings) -> Feed:
         connection=connection_at(kafka),
         group=kafka.group,
         topics=kafka.topics,
+        written=tuple(filter(None, (kafka.dead_letter_topic, kafka.scores_topic))),
         start=_WORDS.get(start) or datetime.fromisoformat(start),
         max_lines=settings.batch.max_lines,
         max_bytes=settings.batch.max_bytes,

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from detector.distributed.arrivals import Arrivals
+from detector.distributed.letters import Keeping, addressed
 from detector.distributed.routed import record_of
 from detector.errors import BadSetup
 from detector.inputs.kafka.feed import Begin, PartitionBatch, Shard
@@ -41,18 +42,19 @@ class Partitions:
         cache_sources: int,
         after: Callable[[bool], None] = lambda _: None,
         told: Told = nobody,
-        routed_topic: str = "",
+        keeping: Keeping = Keeping(),  # noqa: B008  (frozen)
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
-        `after` is called when a shard has got on, with whether there may be something to deliver; `told`
-        learns of every commit once it is written. Records of `routed_topic` say where they come from.
+        `after` is called when a shard has got on, with whether there may be something to deliver or publish;
+        `told` learns of every commit once it is written; `keeping` says how records are put aside, and which
+        topic is the routed one.
         """
         self._told = told
         self._core, self._store = core, store
         self._receivers = list(receivers)
         self._cache_sources, self._after = cache_sources, after
-        self._routed_topic = routed_topic
+        self._keeping = keeping
         self._arrivals: dict[Shard, Arrivals] = {}
         self._hints = Hints()
         self._found: dict[Shard, Fence | None] = {}
@@ -85,7 +87,7 @@ class Partitions:
         if begin.lost:
             _log.warning("lines lost to retention", shard=name, lines=begin.lost)
             work.start_cold()
-        if shard.topic == self._routed_topic:
+        if shard.topic == self._keeping.routed_topic:
             self._arrivals[shard] = Arrivals(shard, work.reader.memories, time.monotonic())
         if begin.after != begin.fence:
             work.take(Batch([], [], [], work.clock_us or None), _encoded(begin.after))
@@ -94,12 +96,13 @@ class Partitions:
     def process(self, batch: PartitionBatch) -> None:
         """Commit what the batch calls for."""
         work = self.works[batch.shard]
-        revisions = work.counts.revisions
+        said = work.counts.said
         taken = self._taken(work, batch)
+        work.intake.rejects = addressed(batch.shard, work.intake.rejects, batch.records, self._keeping)
         work.take(taken, _encoded(batch.last))
         work.pass_time(taken.clock_us or 0)
         self._hints.tell(work.intake, whole=False)
-        self._after(work.counts.revisions > revisions)
+        self._after(work.counts.said > said)
 
     def _taken(self, work: ShardWork, batch: PartitionBatch) -> Batch:
         """The batch as the core takes it."""
@@ -112,11 +115,11 @@ class Partitions:
     def tick(self, shard: Shard, quiet_s: float) -> None:
         """Let the shard's clock go on at the end of its log."""
         work, arrivals = self.works[shard], self._arrivals.get(shard)
-        revisions = work.counts.revisions
+        said = work.counts.said
         if work.clock_us:
             unread = frozenset[str]() if arrivals is None else arrivals.unread(time.monotonic())
             work.pass_time(work.intake.closing_us(unread, round(quiet_s * SECOND_US)))
-        self._after(work.counts.revisions > revisions)
+        self._after(work.counts.said > said)
 
     def stopped(self, shard: Shard, reason: str) -> None:
         """Say that a shard cannot be read."""

@@ -12,6 +12,7 @@ import structlog
 
 from detector.config import Settings
 from detector.distributed.feed import feed_of
+from detector.distributed.letters import Keeping
 from detector.distributed.partitions import Partitions
 from detector.distributed.watched import STORE, Ticking, Watched
 from detector.errors import InDoubt, Unavailable
@@ -98,6 +99,7 @@ class Worker:
                 cache_sources=settings.redis.cache_sources,
                 after=after,
                 told=self._metrics.committed,
+                keeping=Keeping(settings.kafka.dead_letter_max_bytes),
             )
             _log.info(
                 "working",

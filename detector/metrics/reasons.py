@@ -9,6 +9,7 @@ OTHER = "other"
 # How reasons begin, and the word for each; `tests/test_counting.py` holds the decode stage to them.
 _BEGINNINGS = {
     "line of ": "too-long",
+    "record of ": "too-long",
     "half a JSON object": "half-json",
     "not valid JSON": "invalid-json",
     "JSON nested too deeply": "invalid-json",
@@ -20,6 +21,7 @@ _BEGINNINGS = {
     "the object has no field": "no-event-field",
     "the object holds no message": "no-message",
     "a row of a sequence file": "invalid-row",
+    "the worker ended": "crash",
 }
 _LOG_OF_BATCH = re.compile(r"log \d+ of the batch: ")
 

@@ -1,6 +1,6 @@
 """Lines of all origins in the order of their shard, with their tokens and its clock. No I/O."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ class Intake:
         self._clocks = Clocks(
             {origin: memory.clock.now_us or 0 for origin, memory in reader.memories.items()}
         )
-        self.rejects: list[Reject] = []
+        self.rejects: Sequence[Reject] = []
         self.lines = 0
         self.continuations = 0
         self.named = self.nameless = 0  # events
@@ -54,7 +54,7 @@ class Intake:
         """Decode an origin's records as they come."""
         for records in batches:
             read = self._reader.read(origin, records)
-            self.rejects += read.rejects
+            self.rejects = [*self.rejects, *read.rejects]
             self.continuations += read.continuations
             self.lines += len(records)
             self._count_names(read)
@@ -176,7 +176,7 @@ class Intake:
     def take_rejects(self) -> list[Reject]:
         """What was put aside since the last time."""
         rejects, self.rejects = self.rejects, []
-        return rejects
+        return list(rejects)
 
 
 def _time_of(timed: Timed) -> int | None:

@@ -34,6 +34,11 @@ class Counts(msgspec.Struct):
     late: int = 0  # lines so late that the life they belong to is over
     dropped: int = 0  # lines without a source
 
+    @property
+    def said(self) -> int:
+        """Everything that somebody is waiting for: revisions and rejects."""
+        return self.revisions + self.rejects
+
 
 class ShardWork:
     """The states, the clock and the fence of one shard."""

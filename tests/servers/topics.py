@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
-from aiokafka.structs import ConsumerRecord
+
+Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
 
 READ_S = 30.0  # deadline for what is known to be there
 
@@ -59,6 +60,33 @@ def produce(
             await producer.stop()
 
     asyncio.run(written())
+
+
+def write(address: str, topic: str, messages: Iterable[Message], *, partition: int = 0) -> None:
+    """Write messages with keys and headers, and come back when the broker has them."""
+
+    async def written() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+            for key, value, headers in messages:
+                await producer.send_and_wait(topic, value, key, partition=partition, headers=headers)
+
+    asyncio.run(written())
+
+
+def records(address: str, topic: str, *, partition: int = 0) -> list[ConsumerRecord]:
+    """Every record that a partition holds."""
+
+    async def read() -> list[ConsumerRecord]:
+        async with AIOKafkaConsumer(bootstrap_servers=address, isolation_level="read_committed") as consumer:
+            at = TopicPartition(topic, partition)
+            consumer.assign([at])
+            await consumer.seek_to_beginning(at)
+            end, found = (await consumer.end_offsets([at]))[at], list[ConsumerRecord]()
+            while await consumer.position(at) < end:
+                found += (await consumer.getmany(timeout_ms=100)).get(at, [])
+            return found
+
+    return asyncio.run(asyncio.wait_for(read(), READ_S))
 
 
 def consume(address: str, topic: str, count: int, *, partition: int = 0) -> list[bytes]:

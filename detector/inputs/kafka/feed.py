@@ -60,6 +60,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     connection: Connection
     group: str
     topics: tuple[str, ...]
+    written: tuple[str, ...] = ()  # topics that are written to
     start: Literal["latest", "earliest"] | datetime = "latest"  # where a shard without a fence begins
     whole: frozenset[str] = frozenset()  # topics that are begun at their start the first time: our own
     reread: int = 0  # offsets before their fence that shards of the other topics are read from

@@ -42,7 +42,7 @@ async def check(feed: Feed) -> None:
 async def _topics(admin: AIOKafkaAdminClient, feed: Feed) -> list[str]:
     """What is wrong with the topics."""
     there = await admin.list_topics()  # those that we may see
-    hidden = [topic for topic in feed.topics if topic not in there]
+    hidden = [topic for topic in (*feed.topics, *feed.written) if topic not in there]
     if not hidden:
         return []
     answer = await admin._send_request(MetadataRequest(hidden, allow_auto_topic_creation=False))  # noqa: SLF001

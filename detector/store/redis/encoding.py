@@ -16,6 +16,7 @@ class Bounds(msgspec.Struct, frozen=True):
 
     kept_revisions: int
     kept_rejects: int
+    kept_reject_bytes: int
 
 
 def arguments(
@@ -39,6 +40,7 @@ def arguments(
         commit.memory,
         bounds.kept_revisions,
         bounds.kept_rejects,
+        bounds.kept_reject_bytes,
         receivers,
         counts,
     )
@@ -62,9 +64,7 @@ def _parts(commit: Commit) -> list[list[bytes]]:
             not_due.append(name)
         else:
             due += (b"%d" % at, name)
-    rejects = [
-        msgspec.msgpack.encode((one.origin, one.offset, one.reason, one.value)) for one in commit.rejects
-    ]
+    rejects = [msgspec.msgpack.encode(one) for one in commit.rejects]
     revisions = [
         pack((one.alert_id, one.revision, status_of(one.payload), one.payload)) for one in commit.revisions
     ]

@@ -6,7 +6,7 @@ a whole shard. Nothing has a time to live.
     fence      hash    number and id of the last commit, bundle, fence, memory, counters
     states     hash    source -> state
     due        zset    source by the time at which the clock alone changes something about it
-    rejects    list    the newest rejects
+    letters    hash    number -> dead letter: a record that could not be judged
     outbox     hash    place in the outbox -> alert, revision, status, payload
     alerts     hash    alert -> its highest revision and its places in the outbox
     receivers  hash    name -> who gets revisions, and how many may wait
@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
-SHARD_PARTS = ("fence", "states", "due", "rejects", "outbox", "alerts", "receivers")
+SHARD_PARTS = ("fence", "states", "due", "letters", "outbox", "alerts", "receivers")
 RECEIVER_PARTS = ("deliveries", "ready", "waiting", "overtaken")
 
 

@@ -1,15 +1,15 @@
 -- What the scripts share: the checks before the first write, and the outbox.
 --
--- KEYS: fence states due rejects outbox alerts receivers, then for every receiver
+-- KEYS: fence states due letters outbox alerts receivers, then for every receiver
 --       deliveries ready waiting overtaken, in the order of NAMES.
 --
 -- Redis does not undo what a failing script has written. So everything that can be refused is refused
 -- first, and what is read later cannot fail: the keys have the right type, and `decoded` gives nil for
 -- what we have not written so.
 
-local KINDS = {'hash', 'hash', 'zset', 'list', 'hash', 'hash', 'hash'}
+local KINDS = {'hash', 'hash', 'zset', 'hash', 'hash', 'hash', 'hash'}
 local RECEIVER_KINDS = {'hash', 'zset', 'zset', 'set'}
-local FENCE, STATES, DUE, REJECTS, OUTBOX, ALERTS, RECEIVERS = unpack(KEYS, 1, 7)
+local FENCE, STATES, DUE, LETTERS, OUTBOX, ALERTS, RECEIVERS = unpack(KEYS, 1, 7)
 local MAX_CHUNK = 1000  -- `unpack` fails at about 4,000 values
 
 -- Every command that the scripts give to a key of each kind: a user who lacks one is refused before the first.
@@ -17,7 +17,6 @@ local COMMANDS = {
     hash = {{'TYPE'}, {'HSET', 'f', 'v'}, {'HDEL', 'f'}, {'HGET', 'f'}, {'HMGET', 'f'}, {'HGETALL'}, {'HKEYS'}, {'HLEN'}},
     zset = {{'TYPE'}, {'ZADD', '0', 'm'}, {'ZREM', 'm'}, {'ZCARD'}, {'ZSCORE', 'm'}, {'ZRANGE', '0', '0'},
             {'ZRANGEBYSCORE', '0', '0'}},
-    list = {{'TYPE'}, {'RPUSH', 'v'}, {'LTRIM', '0', '0'}},
     set = {{'TYPE'}, {'SADD', 'm'}, {'SREM', 'm'}, {'SMEMBERS'}},
 }
 
@@ -63,6 +62,32 @@ local ENTRY = {'string', 'number', 'number', 'string'}
 local REVISION = {'string', 'number', 'string', 'string'}
 -- alert: its highest revision, its first place, {its places in the outbox, rising}
 local ALERT = {'number', 'number', 'table'}
+
+-- Of the dead letters: the last number given, up to which nothing is kept, up to which they are published,
+-- how many were dropped for want of room, and the bytes of those that are kept.
+local letters = {last = 0, horizon = 0, published = 0, dropped = 0, bytes = 0}
+local LETTER_FIELDS = {'letters_last', 'letters_horizon', 'letters_published', 'letters_dropped', 'letters_bytes'}
+
+local function read_letters()
+    local found = redis.call('HMGET', FENCE, unpack(LETTER_FIELDS))
+    for place, name in ipairs({'last', 'horizon', 'published', 'dropped', 'bytes'}) do
+        letters[name] = tonumber(found[place] or 0) or 0
+    end
+end
+
+local function write_letters()
+    redis.call('HSET', FENCE, 'letters_last', letters.last, 'letters_horizon', letters.horizon,
+        'letters_published', letters.published, 'letters_dropped', letters.dropped, 'letters_bytes', letters.bytes)
+end
+
+-- Take a dead letter out; whether it was there.
+local function take_letter(number)
+    local letter = redis.call('HGET', LETTERS, number)
+    if not letter then return false end
+    redis.call('HDEL', LETTERS, number)
+    letters.bytes = letters.bytes - #letter
+    return true
+end
 
 -- A place in the outbox as a member of a sorted set: equal times are then in the order of the outbox.
 local function member(seq)

@@ -13,6 +13,7 @@ from detector.store.redis.nodes import Nodes
 
 COMMIT = "commit"
 DELIVERIES = "deliveries"
+LETTERS = "letters"
 
 
 class Script(NamedTuple):

@@ -1,0 +1,116 @@
+"""Writes to topics: opened when something is to be written, and anew after a failure. Talks to Kafka.
+
+What `send` comes back from is on the brokers; what it raises from may be there in part, and is sent again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer, errors
+
+from detector.errors import BadRecord, BadSetup, Unavailable
+from detector.inputs.kafka import faults
+from detector.inputs.kafka.connection import Connection, client_options
+
+MAX_MESSAGE_BYTES = 1_000_000  # brokers take a little more unless told otherwise
+BATCH_BYTES = 262_144  # of one partition, sent together
+ANSWER_MS = 15_000  # for a broker's answer, and for a topic to be found
+
+
+class Message(NamedTuple):
+    """One message to be written; the key decides the partition, unless that is named."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+
+
+Send = Callable[[Iterable[Message]], Awaitable[None]]
+
+
+class Producer:
+    """A client that writes, for one event loop."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Connect to nothing yet."""
+        self._connection = connection
+        self._client: AIOKafkaProducer | None = None
+        self._opening = asyncio.Lock()
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Write them, in this order within each partition; comes back when the brokers have all of them.
+
+        Raises:
+            Unavailable: Kafka cannot be reached, or takes nothing now.
+            BadSetup: a right or a login is missing.
+            BadRecord: a message is larger than its topic takes.
+        """
+        try:
+            client = await self._opened()
+            await asyncio.gather(*[await _begun(client, one) for one in messages])
+        except errors.MessageSizeTooLargeError as error:
+            await self.close()
+            raise BadRecord("a message is larger than its topic takes (max.message.bytes)") from error
+        except (errors.KafkaError, OSError) as error:
+            await self.close()  # after an error the client may have given up the order of what it sends
+            told = faults.explained(error, self._connection, "WRITE")
+            if isinstance(told, BadSetup | Unavailable):
+                raise told from error
+            raise Unavailable(f"Kafka at {self._connection.names} cannot be reached: {error}") from error
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(errors.KafkaError, OSError):
+                await client.stop()
+
+    async def _opened(self) -> AIOKafkaProducer:
+        async with self._opening:
+            if self._client is None:
+                client = AIOKafkaProducer(
+                    **client_options(self._connection),
+                    acks="all",
+                    enable_idempotence=True,  # what a broker has got twice, it keeps once and in order
+                    compression_type="lz4",
+                    max_batch_size=BATCH_BYTES,
+                    max_request_size=MAX_MESSAGE_BYTES,
+                    request_timeout_ms=ANSWER_MS,
+                )
+                try:
+                    await client.start()
+                except BaseException:
+                    with suppress(errors.KafkaError, OSError):
+                        await client.stop()
+                    raise
+                self._client = client
+            return self._client
+
+
+async def _begun(client: AIOKafkaProducer, one: Message) -> asyncio.Future[object]:
+    """What ends when the broker has the message."""
+    sent: asyncio.Future[object] = await client.send(
+        one.topic, one.value, one.key, partition=one.partition, headers=list(one.headers)
+    )
+    sent.add_done_callback(_look_at)
+    return sent
+
+
+def _look_at(sent: asyncio.Future[object]) -> None:
+    """Take note of how it ended: where one fails, nobody waits for the others."""
+    if not sent.cancelled():
+        sent.exception()
+
+
+@asynccontextmanager
+async def producing(connection: Connection) -> AsyncIterator[Send]:
+    """The function that writes to topics, for the event loop that calls."""
+    producer = Producer(connection)
+    try:
+        yield producer.send
+    finally:
+        await producer.close()
