@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from detector.distributed.letters import CRASHED
 from detector.embedded.replay import Replay
 from detector.embedded.watch import SHARD, Bounds, Watch
 from detector.inputs.follow import Follower
-from detector.distributed.letters import CRASHED
 from detector.metrics.committed import Committed
 from detector.metrics.metrics import Metrics
 from detector.metrics.rates import RECENT_EVENTS, Expected, Share

@@ -49,7 +49,8 @@ class Publisher:
         """End after what is in hand; the rest waits in Redis."""
         self._is_stopping = True
         self._news.set()
-        self._thread.join(deadline_s)
+        if self._thread.is_alive():
+            self._thread.join(deadline_s)
 
     def _run(self) -> None:
         with (
