@@ -67,3 +67,29 @@ def test_lines_of_a_topic_become_alerts_at_a_webhook(
     for request in receiver.requests:
         request.verify()
     assert said(tmp_path / "errors", "working")[0]["topics"] == [topic]
+
+
+def test_lines_of_a_topic_without_keys_are_routed(
+    kafka: Broker, redis: Server, bundle: Path, tmp_path: Path
+) -> None:
+    """By default nothing is taken for granted about keys: the same alerts, revisions and states."""
+    sys.stdout.write(f"seed {SEED}\n")
+    topic, log = "worker-routed", tmp_path / "app.log"
+    lines = [line.rstrip(b"\n") for line in lines_of(SEED, 1000)]
+    log.write_bytes(b"".join(line + b"\n" for line in lines))
+    routed = f"{topic}-by-source"
+    for name in (topic, routed):
+        topics.create(kafka.address, name, partitions=4, retention_ms="-1")
+    topics.produce(kafka.address, topic, lines)
+    at, core = RedisAt(url=redis.url, key_prefix=topic), core_of(bundle, log)
+    config = configured(
+        tmp_path / "tailrace.toml",
+        bundle=bundle, broker=kafka.address, topic=topic, redis=redis.url, routed=routed,
+    )  # fmt: skip
+    expected = replayed(core, log)
+    assert len(expected[1]) > 5
+    with working(config, tmp_path / "errors") as process:
+        until(lambda: come_to(at, core) == expected or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(END_S) == 0
+    assert come_to(at, core) == expected

@@ -60,11 +60,23 @@ Revisions = dict[tuple[str, int], dict[str, Any]]
 
 
 def configured(
-    path: Path, *, bundle: Path, broker: str, topic: str, redis: str, webhook: str = "", more: str = ""
+    path: Path,
+    *,
+    bundle: Path,
+    broker: str,
+    topic: str,
+    redis: str,
+    webhook: str = "",
+    routed: str = "",
+    more: str = "",
 ) -> Path:
     """Write a configuration whose group and keys are named after the topic."""
     values = {"bundle": str(bundle), "broker": broker, "topic": topic, "redis": redis}
     text = CONFIG.format(**{name: json.dumps(value) for name, value in values.items()})
+    if routed:
+        text = text.replace("keyed = true", "keyed = false").replace(
+            "[redis]", f"routed_topic = {json.dumps(routed)}\n[redis]"
+        )
     if webhook:
         text += WEBHOOK.format(url=json.dumps(webhook), secret=json.dumps(SECRET))
     path.write_text(text + more)

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from detector.config import Settings
+from detector.distributed.by_topic import routing_feed
 from detector.errors import BadSetup
 from detector.inputs.kafka.connection import connection_at
 from detector.inputs.kafka.feed import Feed
@@ -38,7 +39,7 @@ def feed_of(settings: Settings) -> Feed:
     ]
     if missing:
         raise BadSetup("\n".join(missing))
-    return Feed(
+    feed = Feed(
         connection=connection_at(kafka),
         group=kafka.group,
         topics=kafka.topics,
@@ -51,3 +52,4 @@ def feed_of(settings: Settings) -> Feed:
         drain_timeout_s=kafka.drain_timeout_s,
         stall_timeout_s=kafka.stall_timeout_s,
     )
+    return feed if settings.input.keyed else routing_feed(feed, kafka.routed_topic)

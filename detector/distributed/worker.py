@@ -5,12 +5,13 @@ memory may be ahead of the store. A commit in doubt, and any other surprise, end
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Final
 
 import structlog
 
 from detector.config import Settings
+from detector.distributed.by_topic import by_topic
 from detector.distributed.feed import feed_of
 from detector.distributed.letters import Keeping
 from detector.distributed.partitions import Partitions
@@ -68,8 +69,10 @@ class Worker:
         stopping = Ticking(stopping, self._health)
         while not stopping.wait(0):
             try:
-                with self._connected(news) as partitions, self._watched(partitions, after) as work:
-                    run(self._feed, work, stopping)
+                with ExitStack() as stack:
+                    partitions = stack.enter_context(self._connected(news))
+                    work = stack.enter_context(self._routed(partitions))
+                    run(self._feed, stack.enter_context(self._watched(work, after)), stopping)
             except InDoubt:
                 raise
             except Unavailable as error:
@@ -99,7 +102,10 @@ class Worker:
                 cache_sources=settings.redis.cache_sources,
                 after=after,
                 told=self._metrics.committed,
-                keeping=Keeping(settings.kafka.dead_letter_max_bytes),
+                keeping=Keeping(
+                    settings.kafka.dead_letter_max_bytes,
+                    routed_topic="" if settings.input.keyed else settings.kafka.routed_topic,
+                ),
             )
             _log.info(
                 "working",
@@ -113,6 +119,15 @@ class Worker:
                 yield self._partitions
             finally:
                 self._partitions = None
+
+    @contextmanager
+    def _routed(self, partitions: Partitions) -> Iterator[Work]:
+        """The work on all topics that are read: where they are not keyed, their lines are routed first."""
+        if self._settings.input.keyed:
+            yield partitions
+            return
+        with by_topic(self._core, self._feed, partitions, self._settings.kafka.routed_topic) as work:
+            yield work
 
     @contextmanager
     def _watched(self, work: Work, after: Callable[[], None]) -> Iterator[Work]:
