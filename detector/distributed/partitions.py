@@ -1,22 +1,25 @@
 """The shards of one worker at work: batches of Kafka through the core into the store. Writes the store."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import msgspec
 import structlog
 
 from detector.distributed.arrivals import Arrivals
-from detector.distributed.letters import Keeping, addressed
+from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dead_letter
 from detector.distributed.routed import record_of
-from detector.errors import BadSetup
-from detector.inputs.kafka.feed import Begin, PartitionBatch, Shard
+from detector.distributed.trials import Mark, Marking, Trial, encoded
+from detector.errors import BadSetup, Fenced, TailraceError, Unavailable
+from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
+from detector.records import DeadLetter
 from detector.shard.core import Core
 from detector.shard.hints import Hints
 from detector.shard.work import ShardWork
-from detector.store.contract import Fence, Store
+from detector.store.contract import Fence
 from detector.store.outbox import Enrolment
 
 SECOND_US = 1_000_000
@@ -36,7 +39,7 @@ class Partitions:
     def __init__(
         self,
         core: Core,
-        store: Store,
+        store: Marking,
         receivers: Iterable[Enrolment],
         *,
         cache_sources: int,
@@ -57,6 +60,7 @@ class Partitions:
         self._keeping = keeping
         self._arrivals: dict[Shard, Arrivals] = {}
         self._hints = Hints()
+        self._trials: dict[Shard, Trial] = {}  # of shards that have not got on since they began
         self._found: dict[Shard, Fence | None] = {}
         self.works: dict[Shard, ShardWork] = {}
 
@@ -89,16 +93,50 @@ class Partitions:
             work.start_cold()
         if shard.topic == self._keeping.routed_topic:
             self._arrivals[shard] = Arrivals(shard, work.reader.memories, time.monotonic())
+        found = self._store.mark(name) if begin.after == begin.fence else None
+        self._trials[shard] = Trial(begin.after, found)
         if begin.after != begin.fence:
             work.take(Batch([], [], [], work.clock_us or None), _encoded(begin.after))
         self._after(True)  # what waits for delivery here is now ours
 
     def process(self, batch: PartitionBatch) -> None:
         """Commit what the batch calls for."""
+        trial = self._trials.pop(batch.shard, None)
+        if trial is None:
+            self._commit(batch)
+            return
+        for part in trial.parts(batch):
+            with self._marked(batch.shard, part.mark):
+                self._commit(part.batch, self._put_aside(batch.shard, part.aside, trial.attempt - 1))
+
+    @contextmanager
+    def _marked(self, shard: Shard, mark: Mark | None) -> Iterator[None]:
+        """Leave a mark; the commit removes it, and so does an error that is not the records' doing."""
+        try:
+            if mark is not None:
+                self._store.set_mark(str(shard), encoded(mark))
+            yield
+        except (Unavailable, Fenced, BadSetup):
+            with suppress(TailraceError):
+                self._store.clear_mark(str(shard))
+            raise
+
+    def _put_aside(self, shard: Shard, record: KafkaRecord | None, attempts: int) -> list[DeadLetter]:
+        """The dead letter of a record that is not tried again."""
+        if record is None:
+            return []
+        _log.error(
+            "record put aside", shard=str(shard), offset=record.offset, attempts=attempts, reason=CRASHED
+        )
+        return [dead_letter(shard, record, CRASHED, self._keeping, error_class=CRASH, attempts=attempts)]
+
+    def _commit(self, batch: PartitionBatch, aside: Sequence[DeadLetter] = ()) -> None:
+        """One commit for the batch, and what its clock calls for after it."""
         work = self.works[batch.shard]
         said = work.counts.said
         taken = self._taken(work, batch)
-        work.intake.rejects = addressed(batch.shard, work.intake.rejects, batch.records, self._keeping)
+        read = addressed(batch.shard, work.intake.rejects, batch.records, self._keeping)
+        work.intake.rejects = [*aside, *read]
         work.take(taken, _encoded(batch.last))
         work.pass_time(taken.clock_us or 0)
         self._hints.tell(work.intake, whole=False)
@@ -132,6 +170,7 @@ class Partitions:
         for shard in shards:
             self.works.pop(shard, None)
             self._arrivals.pop(shard, None)
+            self._trials.pop(shard, None)
             self._found.pop(shard, None)
             self._store.release(str(shard))
 

@@ -78,6 +78,22 @@ class RedisStore:
         )
         return None if number is None else Fence(int(number), rest[0].decode(), rest[1], rest[2])
 
+    def mark(self, shard: str) -> bytes | None:
+        """What was left beside the fence and no commit has removed."""
+        at = self._key(shard, "fence")
+        found: bytes | None = self._nodes.ask(at, "HGET", at, "mark")
+        return found
+
+    def set_mark(self, shard: str, mark: bytes) -> None:
+        """Leave something beside the fence until the next commit."""
+        at = self._key(shard, "fence")
+        self._nodes.ask(at, "HSET", at, "mark", mark)
+
+    def clear_mark(self, shard: str) -> None:
+        """Take it away."""
+        at = self._key(shard, "fence")
+        self._nodes.ask(at, "HDEL", at, "mark")
+
     def release(self, shard: str) -> None:
         """Forget what is known of a shard that this process no longer writes to."""
         self._shards.pop(shard, None)
