@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from detector.store.alerts import read_alerts
 from detector.store.deliveries import Deliveries, open_deliveries
 from detector.store.outbox import Enrolment, append, create_tables, enrol
+from detector.store.redis.keys import key
 from tests.delivery import revision
 from tests.outboxes import KINDS, Outbox, RedisOutbox, SqliteOutbox
+from tests.stores import PREFIX, SHARD, shared_redis
 
 
 @pytest.fixture(params=KINDS)
@@ -218,6 +220,35 @@ def test_no_revision_is_ever_sent_after_a_higher_one(
     with closing(kind(tmp_path_factory.mktemp("outbox"))) as outbox:
         outbox.enrol(Enrolment("ops", "there", max_pending=3))
         _send(outbox, steps)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, max_size=40))
+def test_both_kinds_do_the_same_with_every_delivery(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str]]
+) -> None:
+    """Redis looks only where something has failed, and finds all the same what a newer revision overtakes."""
+    counts = []
+    for kind in KINDS:
+        with closing(kind(tmp_path_factory.mktemp("outbox"))) as outbox:
+            outbox.enrol(Enrolment("ops", "there", max_pending=5))
+            _send(outbox, [*steps, ("retry", "")])
+            outbox.deliveries.supersede("ops")
+            counts.append(outbox.deliveries.counts())
+    assert counts[0] == counts[1]
+
+
+def test_redis_does_not_look_at_what_merely_waits(tmp_path: Path) -> None:
+    """Thousands of alerts wait when a receiver was away, and Redis serves nobody else while it looks."""
+    with closing(RedisOutbox(tmp_path)) as outbox:
+        outbox.enrol(Enrolment("ops", "there"))
+        outbox.append(revision("a", 1), revision("a", 2), revision("b", 1))
+        overtaken = key(PREFIX, SHARD, "overtaken", "ops")
+        assert shared_redis()("SMEMBERS", overtaken) == []
+        outbox.deliveries.retry("ops", outbox.seq(1), due_s=9.0, error="down")
+        assert shared_redis()("SMEMBERS", overtaken) == [b"a"]
+        outbox.deliveries.supersede("ops")
+        assert shared_redis()("SMEMBERS", overtaken) == []
 
 
 def _send(outbox: Outbox, steps: list[tuple[str, str]]) -> None:

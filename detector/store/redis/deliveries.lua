@@ -42,14 +42,13 @@ function actions.supersede(receiver)
             one.status = (revision_at(one.at) or {})[3]
             newest[one.status or ''] = one.at
         end
-        local left = #chain
         for _, one in ipairs(chain) do
             if one.entry[2] > 0 and one.at < newest[one.status or ''] then
                 finish(receiver, one.at, 'superseded', 0, one.entry[4])
-                left = left - 1
             end
         end
-        if left < 2 then redis.call('SREM', overtaken(receiver), alert_id) end
+        -- Until another one fails or comes nothing more is to be done.
+        redis.call('SREM', overtaken(receiver), alert_id)
     end
 end
 
@@ -62,6 +61,8 @@ function actions.retry(receiver, at, due_s, error)
     if not entry or entry[1] ~= 'pending' then return end
     set_entry(receiver, at, {'pending', entry[2] + 1, due_s, error})
     redis.call('ZADD', ready(receiver), due_s, member(at))
+    local revision = revision_at(at)
+    if revision then note_overtaken(receiver, revision[1], waiting_of(receiver, alert_of(revision[1]))) end
 end
 
 function actions.pause(receiver, until_s)

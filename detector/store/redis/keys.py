@@ -16,7 +16,7 @@ and for every receiver, with its name at the end:
     deliveries hash    place -> state, attempts, when it is due, error
     ready      zset    places that may be sent, by when they are due: of each alert the lowest that waits
     waiting    zset    every place that waits, in order
-    overtaken  set     alerts in which a newer revision may take the place of one that failed
+    overtaken  set     alerts in which one that has failed waits before a newer one, until that was looked at
 """
 
 import re

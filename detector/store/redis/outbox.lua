@@ -202,9 +202,17 @@ local function bound(receiver)
     end
 end
 
+-- Note an alert in which one that has failed waits before a newer one. Those that merely wait are many when a
+-- receiver was away, and nobody is to look through them at every turn.
+local function note_overtaken(receiver, alert_id, chain)
+    for place = 1, #chain - 1 do
+        if chain[place].entry[2] > 0 then redis.call('SADD', overtaken(receiver), alert_id) end
+    end
+end
+
 -- Put a delivery among those that wait.
 local function wait(receiver, at, alert_id, alert)
     set_entry(receiver, at, {'pending', 0, 0, ''})
     redis.call('ZADD', waiting(receiver), at, member(at))
-    if #make_ready(receiver, alert) > 1 then redis.call('SADD', overtaken(receiver), alert_id) end
+    note_overtaken(receiver, alert_id, make_ready(receiver, alert))
 end
