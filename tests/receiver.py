@@ -22,6 +22,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    answer: int
 
     def verify(self, secret: str = SECRET) -> Any:
         """Check the signature with the specification's own library; gives the body."""
@@ -101,8 +102,8 @@ def _handler(script: Script) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, body: bytes) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            script.requests.append(Request(self.path, headers, body))
             answer = script.next_answer()
+            script.requests.append(Request(self.path, headers, body, answer))
             script.arrived.set()
             if answer == SLOW:
                 script.closing.wait()

@@ -5,8 +5,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,17 +41,27 @@ resolve_after_s = 300.0
 
 def lines_of(seed: int, count: int, hosts: str = "abc", first_job: int = 0) -> list[bytes]:
     """A log of jobs on hosts with pauses, unknown words and jobs that come to an end."""
-    rng, at_s = random.Random(seed), START_S
+    return list(islice(endless(random.Random(seed), hosts, first_job), count))
+
+
+def endless(
+    rng: random.Random,
+    hosts: str = "abc",
+    first_job: int = 0,
+    *,
+    gaps_s: Sequence[float] = (0.0, 0.1, 1.0, 2.0),
+    pauses_s: Sequence[float] = (45.0, 600.0),
+) -> Iterator[bytes]:
+    """The same without an end; `gaps_s` lie between most lines, `pauses_s` between one pair in a hundred."""
+    at_s = START_S
     jobs, newest = list(range(first_job, first_job + 15)), first_job + 15
-    lines = []
-    for _ in range(count):
-        at_s += rng.choice([0.0, 0.1, 1.0, 2.0]) if rng.random() < 0.99 else rng.choice([45.0, 600.0])
+    while True:
+        at_s += rng.choice(gaps_s) if rng.random() < 0.99 else rng.choice(pauses_s)
         slot = rng.randrange(15)
         if rng.random() < 0.08:
             jobs[slot], newest = newest, newest + 1
         word = TEMPLATES if rng.random() < 0.004 else rng.randrange(TEMPLATES)
-        lines.append(log_line(at_s, f"web-{rng.choice(hosts)}", word, jobs[slot]))
-    return lines
+        yield log_line(at_s, f"web-{rng.choice(hosts)}", word, jobs[slot])
 
 
 class Outcome(msgspec.Struct):

@@ -91,9 +91,10 @@ def working(config: Path, errors: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def said(errors: Path, event: str) -> list[dict[str, Any]]:
-    """What a worker has said of one kind so far; every line is JSON."""
+    """What a worker has said of one kind so far; every line but the sentence at an end is JSON."""
     lines = errors.read_text().splitlines() if errors.exists() else []
-    return [entry for line in lines if (entry := json.loads(line))["event"] == event]
+    entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    return [entry for entry in entries if entry["event"] == event]
 
 
 def spread(
@@ -115,7 +116,7 @@ def partition_of(line: bytes, *, session: bool, partitions: int = 4) -> int:
     return sum(found[0]) % partitions
 
 
-def last_lines(*, session: bool, partitions: int = 4, days: int = 10) -> list[bytes]:
+def last_lines(*, session: bool, partitions: int = 4, days: float = 10) -> list[bytes]:
     """A late line for each partition, so that all clocks come to the same time as that of one file."""
     at_s = START_S + days * 86_400
     found: dict[int, bytes] = {}

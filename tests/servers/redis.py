@@ -4,6 +4,7 @@ Everything a server writes lies in one folder, so that one that was killed goes 
 """
 
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -88,6 +89,16 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def freeze(self) -> None:
+        """Let it stand still: connections stay open, and nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Stop, and start on the same data and ports."""
         self.stop()
@@ -125,9 +136,9 @@ def serving(folder: Path, *options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[list[Server]]:
+def cluster(folder: Path, *options: str) -> Iterator[list[Server]]:
     """Three primaries that share the slots."""
-    servers = [Server(folder / name, cluster=True) for name in "abc"]
+    servers = [Server(folder / name, *options, cluster=True) for name in "abc"]
     with ExitStack() as stack:
         for number, server in enumerate(servers):
             stack.callback(server.kill)
@@ -155,12 +166,19 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._cutting = threading.Event()
+        self._marked: bytes | None = None
+        self.has_cut = threading.Event()
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
     def cut_replies(self) -> None:
         """From now on close a connection in place of its next reply."""
         self._cutting.set()
+
+    def cut_reply_to(self, mark: bytes) -> None:
+        """Close a connection in place of the reply to the next command that holds these bytes."""
+        self.has_cut.clear()
+        self._marked = mark
 
     def close(self) -> None:
         """Stop listening."""
@@ -175,21 +193,37 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._target))
-                lanes.append(threading.Thread(target=self._carry, args=(client, server, False)))
-                lanes.append(threading.Thread(target=self._carry, args=(server, client, True)))
+                cut = threading.Event()
+                lanes.append(threading.Thread(target=self._ask, args=(client, server, cut)))
+                lanes.append(threading.Thread(target=self._answer, args=(server, client, cut)))
                 lanes[-2].start()
                 lanes[-1].start()
         for lane in lanes:
             lane.join(STOP_S)
 
-    def _carry(self, source: socket.socket, sink: socket.socket, is_reply: bool) -> None:
+    def _ask(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
         with suppress(OSError):
-            while data := source.recv(65_536):
-                if is_reply and self._cutting.is_set():
+            while data := client.recv(65_536):
+                if self._marked is not None and self._marked in data:
+                    self._marked = None
+                    cut.set()
+                server.sendall(data)
+        _shut(client, server)
+
+    def _answer(self, server: socket.socket, client: socket.socket, cut: threading.Event) -> None:
+        with suppress(OSError):
+            while data := server.recv(65_536):
+                if cut.is_set():
+                    self.has_cut.set()
+                if cut.is_set() or self._cutting.is_set():
                     break
-                sink.sendall(data)
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            if is_reply:
-                end.close()
+                client.sendall(data)
+        _shut(server, client)
+        for end in (server, client):
+            end.close()
+
+
+def _shut(*ends: socket.socket) -> None:
+    for end in ends:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

@@ -156,6 +156,18 @@ def committed(address: str, group: str, topic: str, partition: int = 0) -> int |
     return asyncio.run(asked())
 
 
+def members(address: str, group: str) -> int:
+    """How many members share a group's partitions, 0 while these are being given out."""
+
+    async def asked() -> int:
+        async with admin_of(address) as admin:
+            (answer,) = await admin.describe_consumer_groups([group])
+        ((_, _, state, _, _, found, *_),) = answer.groups
+        return len(found) if state == "Stable" else 0
+
+    return asyncio.run(asked())
+
+
 @asynccontextmanager
 async def admin_of(address: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client for what is done to topics."""

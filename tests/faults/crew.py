@@ -1,0 +1,99 @@
+"""Worker processes that are started again when they end, as systemd or Kubernetes would. Starts processes.
+
+They are forked from a process that has everything imported: half of a start is spent there, and what is
+killed dozens of times is started as often.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+END_S = 10.0  # from SIGTERM to the end
+# Of a fault that the next start repairs: a server away, fenced off, stuck.
+REPAIRED = frozenset({4, 5, 70})
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    ["detector.cli.__main__", "detector.cli.working", "detector.cli.receivers", "pytest"]  # whose child it is
+)
+
+
+class Crew:
+    """The workers of one configuration; all that they say is added to one file."""
+
+    def __init__(self, config: Path, errors: Path) -> None:
+        """Start none yet."""
+        self._config, self.errors = config, errors
+        self.workers: list[ForkServerProcess] = []
+        self.exits: list[int] = []  # by themselves, of faults
+        self.starts = 0
+
+    def hire(self) -> ForkServerProcess:
+        """Start one more."""
+        worker = _context.Process(target=_work, args=(self._config, self.errors))
+        worker.start()
+        self.starts += 1
+        self.workers.append(worker)
+        return worker
+
+    def tend(self) -> None:
+        """Start those again that have ended by themselves; what no start repairs is the test's failure."""
+        for place, worker in enumerate(self.workers):
+            if worker.exitcode is None:
+                continue
+            assert worker.exitcode in REPAIRED, f"exit {worker.exitcode}: {self.last_words()}"
+            self.exits.append(worker.exitcode)
+            self.workers[place] = self.hire()
+            self.workers.pop()
+
+    def kill(self, worker: ForkServerProcess) -> None:
+        """End it as a power cut would (kill -9)."""
+        self.workers.remove(worker)
+        worker.kill()
+        worker.join()
+
+    def dismiss(self, worker: ForkServerProcess) -> int:
+        """Let it end in order, within the time that is promised; gives the exit code."""
+        self.workers.remove(worker)
+        worker.terminate()
+        worker.join(END_S)
+        code = worker.exitcode
+        if code is None:
+            worker.kill()
+            worker.join()
+        assert code is not None, f"still there {END_S:.0f} s after SIGTERM: {self.last_words()}"
+        return code
+
+    def close(self) -> None:
+        """Leave none behind."""
+        for worker in list(self.workers):
+            self.kill(worker)
+
+    def last_words(self) -> str:
+        """What was said last, to show with a failure."""
+        return self.errors.read_text()[-3000:] if self.errors.exists() else ""
+
+
+def pause(worker: ForkServerProcess) -> None:
+    """Let it stand still, as a machine that swaps or a virtual one that is moved."""
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGSTOP)
+
+
+def wake(worker: ForkServerProcess) -> None:
+    """Let it go on."""
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGCONT)
+
+
+def _work(config: Path, errors: Path) -> None:
+    """What the `tailrace` command does, in a process that was forked."""
+    from detector.cli.__main__ import main  # noqa: PLC0415  (imported already where this is forked)
+
+    with errors.open("ab") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    sys.argv = ["tailrace", "worker", "--config", str(config)]
+    main()

@@ -1,0 +1,205 @@
+"""A worker's whole surroundings under load, and the check that nothing of what happened shows in the end.
+
+Talks to broker and Redis, serves a webhook, starts worker processes.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from detector.config.options import RedisAt
+from detector.distributed.partitions import Position
+from detector.errors import Unavailable
+from detector.shard.core import Core, Rules, build
+from detector.store.redis.connect import nodes_at
+from detector.store.redis.keys import key
+from tests.faults.crew import Crew
+from tests.faults.load import Load
+from tests.faults.notices import Notices
+from tests.receiver import SECRET
+from tests.servers import topics
+from tests.watching import until
+from tests.workers import Revisions, States, come_to, replayed
+
+K = TypeVar("K")
+PARTITIONS = 4
+SETTLE_S = 15.0  # half of what a session may be silent, so that no tick ends the last ones
+RULES = Rules(budget=10.0, resolve_after_s=300.0)
+CONFIG = """
+[input]
+start = "earliest"
+keyed = true
+[bundle]
+path = {bundle}
+[kafka]
+brokers = [{broker}]
+topics = [{topic}]
+group = {topic}
+session_timeout_s = 1.5
+stall_timeout_s = {stall_timeout_s}
+[redis]
+url = {redis}
+key_prefix = {topic}
+timeout_s = {timeout_s}
+kept_revisions = 50000
+[batch]
+max_lines = 50
+[alerts]
+budget = 10.0
+resolve_after_s = 300.0
+[[receivers.webhook]]
+name = "ops"
+url = {webhook}
+secret = {secret}
+allow_private = true
+timeout_s = 2.0
+"""
+
+
+class Stage:
+    """Load, workers and receiver of one topic."""
+
+    def __init__(
+        self, broker: str, topic: str, at: RedisAt, core: Core, crew: Crew, load: Load, notices: Notices
+    ) -> None:
+        """Take what is running."""
+        self.broker, self.topic, self.at, self.core = broker, topic, at, core
+        self.crew, self.load, self.notices = crew, load, notices
+        self._nodes = nodes_at(at)
+        self._settled_s: float | None = None  # when the last line was in the store
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something while workers that end are started again."""
+
+        def tended() -> bool:
+            self.crew.tend()
+            return holds()
+
+        try:
+            until(tended)
+        except AssertionError as error:
+            raise AssertionError(
+                f"{error}; {self.done()} of {len(self.load.lines)} lines: {self.crew.last_words()}"
+            ) from error
+
+    def come_on(self, lines: int = 1) -> None:
+        """Wait until so many more lines are in the store than now."""
+        at = self.done()
+        self.until(lambda: self.done() >= at + lines)
+
+    def done(self) -> int:
+        """How many lines are in the store, none where it cannot be asked."""
+        with suppress(Unavailable):
+            found = [self._nodes.ask(at, "HGET", at, "fence") for at in self._keys("fence")]
+            return sum(msgspec.json.decode(fence, type=Position).offset + 1 for fence in found if fence)
+        return 0
+
+    def members(self) -> int:
+        """How many workers share the shards, 0 while these are being given out."""
+        return topics.members(self.broker, self.topic)
+
+    def close(self) -> None:
+        """Close the connections to the store."""
+        self._nodes.close()
+
+    def finish(self) -> Revisions:
+        """Let everything come to its end and the workers go; gives every revision that there is.
+
+        States and revisions are those of a replay, and the receiver has the last one of every alert.
+        """
+        self.load.finish()
+        log = self.crew.errors.with_name("replayed.log")
+        log.write_bytes(b"".join(line + b"\n" for line in self.load.lines))
+        expected = replayed(self.core, log)
+        self.until(lambda: self.done() >= len(self.load.lines))
+        # What the clock alone calls for behind the last line is said in commits of their own.
+        self.until(lambda: self._has_come_to(expected))
+        last = {alert_id: max(r for a, r in expected[1] if a == alert_id) for alert_id, _ in expected[1]}
+        wanted = {f"{alert_id}.{revision}" for alert_id, revision in last.items()}
+        self._hasten()
+        self.until(lambda: wanted <= self.notices.taken)
+        for worker in list(self.crew.workers):
+            assert self.crew.dismiss(worker) == 0, self.crew.last_words()
+        self.notices.check()
+        return expected[1]
+
+    def _has_come_to(self, expected: tuple[States, Revisions]) -> bool:
+        """Whether the store holds what the replay came to; says what differs when that takes too long."""
+        found = come_to(self.at, self.core)
+        if found == expected:
+            return True
+        if self._settled_s is None:
+            self._settled_s = time.monotonic()
+        if time.monotonic() > self._settled_s + SETTLE_S:
+            same("state", found[0], expected[0])
+            same("revision", found[1], expected[1])
+        return False
+
+    def _hasten(self) -> None:
+        """Let what waits for its next attempt be due now, not in five minutes."""
+        for at in self._keys("ready", "ops"):
+            for member in self._nodes.ask(at, "ZRANGE", at, 0, -1):
+                self._nodes.ask(at, "ZADD", at, "XX", 0, member)
+
+    def _keys(self, part: str, receiver: str = "") -> list[str]:
+        shards = [f"{self.topic}-{partition}" for partition in range(PARTITIONS)]
+        return [key(self.at.key_prefix, shard, part, receiver) for shard in shards]
+
+
+@contextmanager
+def staged(
+    folder: Path,
+    *,
+    broker: str,
+    redis: str,
+    topic: str,
+    bundle: Path,
+    session: bool,
+    rng: random.Random,
+    workers: int = 1,
+    via: str = "",
+    timeout_s: float = 5.0,
+    stall_timeout_s: float = 30.0,
+) -> Iterator[Stage]:
+    """Lines that are being written, and workers on them; these reach Redis by `via`, where it is given."""
+    topics.create(broker, topic, partitions=PARTITIONS)
+    config = folder / "tailrace.toml"
+    with ExitStack() as stack:
+        notices = Notices()
+        stack.callback(notices.down)
+        notices.up()
+        values = {
+            "bundle": str(bundle), "broker": broker, "topic": topic, "redis": via or redis,
+            "webhook": notices.script.url, "secret": SECRET,
+            "timeout_s": timeout_s, "stall_timeout_s": stall_timeout_s,
+        }  # fmt: skip
+        config.write_text(CONFIG.format(**{name: json.dumps(value) for name, value in values.items()}))
+        crew = Crew(config, folder / "errors")
+        stack.callback(crew.close)
+        load = Load(broker, topic, rng, session=session)
+        stack.callback(load.stop)
+        core = build(bundle, {}, RULES, [str(folder / "replayed.log")])
+        for _ in range(workers):
+            crew.hire()
+        stage = Stage(broker, topic, RedisAt(url=redis, key_prefix=topic), core, crew, load, notices)
+        stack.callback(stage.close)
+        yield stage
+
+
+def same(what: str, found: Mapping[K, object], expected: Mapping[K, object]) -> None:
+    """Say in a few words what differs; a whole comparison would be thousands of lines."""
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    other = [name for name in found if name in expected and found[name] != expected[name]]
+    first = "".join(f"\n  found    {found[name]}\n  expected {expected[name]}" for name in other[:1])
+    if missing or extra or other:
+        raise AssertionError(
+            f"of {len(expected)} {what}s: missing {missing[:3]} ({len(missing)}), "
+            f"extra {extra[:3]} ({len(extra)}), different {other[:3]} ({len(other)}){first}"
+        )

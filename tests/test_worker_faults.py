@@ -1,0 +1,218 @@
+"""The worker under faults and load: whatever happens, it comes to what a replay of the lines comes to."""
+
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detector.store.redis.scripts import COMMIT, script
+from tests.faults.crew import pause, wake
+from tests.faults.stage import Stage, staged
+from tests.servers.kafka import Broker
+from tests.servers.redis import Proxy, Server, cluster
+from tests.servers.redis import serving as redis_serving
+from tests.small_bundle import small_bundle
+from tests.workers import said
+
+KEEPS_ALL = ("--appendonly", "yes", "--appendfsync", "always")
+FORGOTTEN = "the store has lost its fence, perhaps all it had: beginning as input.start says"
+KILLS = 13  # of each kind of sources
+Staged = Callable[..., AbstractContextManager[Stage]]
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """Drawn anew in every run, and printed."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    sys.stdout.write(f"seed {seed}\n")
+    return random.Random(seed)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Redis for the tests that leave it alone."""
+    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """A bundle of sessions, and one of long-lived sources."""
+    paths = {session: tmp_path_factory.mktemp("bundle") for session in (True, False)}
+    for session, path in paths.items():
+        small_bundle(path, session=session)
+    return paths
+
+
+@pytest.fixture
+def on_stage(
+    kafka: Broker, redis: Server, bundles: dict[bool, Path], rng: random.Random, tmp_path: Path
+) -> Staged:
+    """Makes the stage of one topic, on the shared servers unless others are named."""
+
+    def make(topic: str, *, session: bool = True, **options: Any) -> AbstractContextManager[Stage]:
+        servers = {"broker": kafka.address, "redis": redis.url}
+        return staged(
+            tmp_path, topic=topic, bundle=bundles[session], session=session, rng=rng, **servers | options
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("session", [True, False], ids=["sessions", "streams"])
+def test_kill_9_at_random_instants(on_stage: Staged, session: bool, rng: random.Random) -> None:
+    """While it starts, joins, works and delivers, again and again: nothing is lost, doubled or different."""
+    with on_stage(f"kill-9-{'sessions' if session else 'streams'}", session=session) as stage:
+        instant = threading.Event()
+        for _ in range(KILLS):
+            if rng.random() < 0.5:
+                stage.come_on(rng.choice([1, 100, 300]))
+                instant.wait(rng.uniform(0.0, 0.05))
+            else:
+                instant.wait(rng.uniform(0.0, 1.0))
+            stage.crew.kill(stage.crew.workers[0])
+            stage.crew.hire()
+        revisions = stage.finish()
+    assert len(revisions) > 20
+    sys.stdout.write(f"{len(stage.load.lines)} lines, {len(revisions)} revisions\n")
+
+
+def test_workers_join_leave_and_die_in_the_middle_of_batches(on_stage: Staged) -> None:
+    """Shards go to and fro; one that leaves is gone at once, one that died is outwaited."""
+    with on_stage("join-leave-die") as stage:
+        stage.come_on()
+        second = stage.crew.hire()
+        stage.until(lambda: stage.members() == 2)
+        stage.come_on(200)
+        assert stage.crew.dismiss(second) == 0, stage.crew.last_words()
+        stage.come_on(200)
+        third = stage.crew.hire()
+        stage.until(lambda: stage.members() == 2)
+        stage.come_on(200)
+        stage.crew.kill(third)
+        stage.come_on(200)
+        stage.finish()
+
+
+def test_a_worker_that_slept_through_its_session_changes_nothing_when_it_wakes(on_stage: Staged) -> None:
+    """Others have its shards by then: what it still had in hand is refused."""
+    with on_stage("zombie", workers=2, session=False) as stage:
+        stage.until(lambda: stage.members() == 2)
+        stage.come_on()
+        sleeper = stage.crew.workers[0]
+        pause(sleeper)
+        stage.until(lambda: stage.members() == 1)
+        stage.come_on(300)
+        wake(sleeper)
+        stage.until(lambda: stage.members() == 2)
+        stage.come_on(300)
+        stage.finish()
+
+
+def test_a_broker_that_dies_is_outwaited(on_stage: Staged, tmp_path: Path) -> None:
+    """Killed and started, with lines on their way to it."""
+    (tmp_path / "kafka").mkdir()
+    broker = Broker(tmp_path / "kafka")
+    broker.start()
+    try:
+        with on_stage("broker-dies", broker=broker.address) as stage:
+            for _ in range(2):
+                stage.come_on(100)
+                broker.kill()
+                broker.start()
+            stage.come_on(100)
+            stage.finish()
+    finally:
+        broker.stop()
+
+
+def test_redis_dies_and_has_all_it_acknowledged(on_stage: Staged, rng: random.Random, tmp_path: Path) -> None:
+    """With an append-only file nothing is lost: the worker waits, or ends where a commit is in doubt."""
+    with (
+        redis_serving(tmp_path / "own", *KEEPS_ALL) as server,
+        on_stage("redis-dies", redis=server.url) as stage,
+    ):
+        for _ in range(4):
+            stage.come_on(rng.choice([1, 100, 300]))
+            threading.Event().wait(rng.uniform(0.0, 0.05))
+            server.kill()
+            threading.Event().wait(rng.uniform(0.0, 1.0))
+            server.start()
+        stage.come_on()
+        stage.finish()
+    sys.stdout.write(f"ended by themselves with {stage.crew.exits}\n")
+
+
+def test_redis_set_back_to_an_older_snapshot_is_worked_through_again(
+    on_stage: Staged, tmp_path: Path
+) -> None:
+    """Its fences are of that day, so the lines since then are read again, with the same outcome."""
+    with redis_serving(tmp_path / "own") as server, on_stage("set-back", redis=server.url) as stage:
+        stage.notices.in_order = False  # what was sent since then is sent again
+        stage.come_on(300)
+        snapshot = server.snapshot()
+        stage.come_on(300)
+        before = stage.done()
+        server.restore(snapshot)
+        assert stage.done() < before
+        stage.until(lambda: stage.done() > before)
+        stage.finish()
+
+
+def test_a_redis_that_was_emptied_begins_as_configured_and_says_so(on_stage: Staged, tmp_path: Path) -> None:
+    """With `input.start = "earliest"` everything comes again."""
+    with redis_serving(tmp_path / "own") as server, on_stage("emptied", redis=server.url) as stage:
+        stage.notices.in_order = False
+        stage.come_on(600)
+        before = stage.done()
+        server("FLUSHALL")
+        stage.until(lambda: stage.done() > before)
+        stage.finish()
+        entries = said(stage.crew.errors, FORGOTTEN)
+        assert {entry["shard"] for entry in entries} == {f"emptied-{number}" for number in range(4)}
+
+
+def test_a_commit_whose_reply_is_lost_is_found_by_the_next_start(on_stage: Staged, redis: Server) -> None:
+    """It is not made a second time: the process ends with exit 4, and goes on behind that commit."""
+    with (
+        closing(Proxy(redis.port)) as proxy,
+        on_stage("lost-reply", via=f"redis://127.0.0.1:{proxy.port}") as stage,
+    ):
+        for _ in range(3):
+            stage.come_on(50)
+            proxy.cut_reply_to(script(COMMIT).digest.encode())
+            stage.until(proxy.has_cut.is_set)
+        stage.come_on(50)
+        stage.finish()
+        assert stage.crew.exits == [4, 4, 4]
+
+
+def test_a_worker_on_a_cluster_of_redis(on_stage: Staged, tmp_path: Path) -> None:
+    """Every shard whole on one of three nodes; one of them dies and comes back."""
+    with cluster(tmp_path, *KEEPS_ALL) as servers, on_stage("on-cluster", redis=servers[0].url) as stage:
+        stage.come_on(200)
+        assert all(server("DBSIZE") > 0 for server in servers)
+        servers[1].kill()
+        servers[1].start()
+        stage.come_on(200)
+        stage.finish()
+
+
+def test_a_receiver_that_is_down_slow_or_broken_gets_everything_once_it_is_back(on_stage: Staged) -> None:
+    """And the lines do not wait for it."""
+    with on_stage("receiver", session=False) as stage:
+        stage.come_on(100)
+        for fault in (stage.notices.down, stage.notices.be_slow, lambda: stage.notices.answer(500)):
+            fault()
+            asked = len(stage.notices.script.requests)
+            stage.come_on(300)
+            if fault != stage.notices.down:
+                stage.until(lambda: len(stage.notices.script.requests) > asked)  # noqa: B023  (called here)
+            stage.notices.down()
+            stage.notices.up()
+        stage.finish()
