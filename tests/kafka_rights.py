@@ -1,9 +1,12 @@
-"""The rights on Kafka that docs/kafka.md gives to a user. Reads that page."""
+"""Users of a guarded broker, with the rights that docs/kafka.md gives. Reads that page; starts Java."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers.kafka_guarded import Right
+from tests.servers import topics
+from tests.servers.kafka_guarded import Guarded, Right, allow, guarded
 
 DOCS = Path(__file__).parent.parent / "docs" / "kafka.md"
 RESOURCES = ("topic", "group", "transactional-id")
@@ -22,3 +25,31 @@ def _rights(words: list[str]) -> list[Right]:
     pattern = given.get("resource-pattern-type", "literal")
     operations = [value for option, value in options if option == "--operation"]
     return [Right(operation, resource, given[resource], pattern) for operation in operations]
+
+
+RIGHTS = documented()
+LINES = [b"line %d" % number for number in range(100)]  # of the topic `logs`
+
+
+def without(right: Right) -> str:
+    """The user who has every right but one."""
+    return f"without-{RIGHTS.index(right)}"
+
+
+def password_of(user: str) -> str:
+    """What a user logs in with."""
+    return f"horse-of-{user}"
+
+
+@contextmanager
+def guarded_with_users(folder: Path) -> Iterator[Guarded]:
+    """A broker with the documented topics, and every user with a login and rights."""
+    rights = {without(right): [other for other in RIGHTS if other != right] for right in RIGHTS}
+    rights |= dict.fromkeys(["tailrace", "dismissed-topic", "dismissed-group", "CN=server"], RIGHTS)
+    passwords = {user: password_of(user) for user in rights if "=" not in user}
+    with guarded(folder, passwords) as broker:
+        for topic in sorted({right.name for right in RIGHTS if right.resource == "topic"}):
+            topics.create(broker.broker.address, topic)
+        topics.produce(broker.broker.address, "logs", LINES)
+        allow(broker.broker.address, rights)
+        yield broker

@@ -91,6 +91,8 @@ async def committed(client: AIOKafkaClient, group: str, part: TopicPartition) ->
         try:
             node = await client.coordinator_lookup(CoordinationType.GROUP, group)
             answer = await client.send(node, _OffsetFetch(group, part), group=ConnectionGroup.COORDINATION)
+        except errors.GroupAuthorizationFailedError:
+            raise errors.GroupAuthorizationFailedError(group) from None  # this one names it
         except errors.KafkaError as error:
             if not error.retriable:
                 raise

@@ -1,0 +1,103 @@
+"""The rights that docs/kafka.md gives are enough, and none is superfluous."""
+
+import asyncio
+from contextlib import closing
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from detector.errors import BadSetup
+from detector.inputs.kafka.connection import Connection, client_options
+from detector.inputs.kafka.faults import explained
+from detector.inputs.kafka.feed import Shard
+from detector.inputs.kafka.forwarding import Forwarding, Message
+from tests.kafka_feeds import Keeper, Running, read_all
+from tests.kafka_logins import connection_to, feed_through
+from tests.kafka_rights import LINES, RIGHTS, without
+from tests.servers import topics
+from tests.servers.kafka_guarded import Guarded, Right, forbid
+from tests.watching import until
+
+
+def read(connection: Connection, topic: str) -> list[bytes]:
+    """What a worker reads of a topic of a hundred lines."""
+    keeper = Keeper()
+    read_all(feed_through(connection, topic), keeper, len(LINES))
+    return keeper.values(topic)
+
+
+def write(connection: Connection, topic: str) -> None:
+    """Write a line."""
+    asyncio.run(_write(connection, topic))
+
+
+async def _write(connection: Connection, topic: str) -> None:
+    producer = AIOKafkaProducer(**client_options(connection))
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, b"score")
+    except KafkaError as error:
+        raise explained(error, connection, "WRITE") from error
+    finally:
+        await producer.stop()
+
+
+def route(connection: Connection) -> None:
+    """Let the router forward a hundred lines."""
+    shard, lines = Shard("logs", 0), [Message(0, None, line, -1, []) for line in LINES]
+    with closing(Forwarding(feed_through(connection), "tailrace-routed")) as forwarding:
+        forwarding.open(shard)
+        forwarding.commit(shard, lines, len(LINES) - 1)
+
+
+def use(connection: Connection, right: Right) -> None:
+    """Do what a right is for."""
+    match right.operation, right.resource, right.name:
+        case "READ", _, "logs" | "tailrace":
+            read(connection, "logs")
+        case "READ", "topic", topic:
+            read(connection, topic)
+        case _, _, "tailrace-dead-letters" | "tailrace-scores" as topic:
+            write(connection, topic)
+        case _:
+            route(connection)
+
+
+def test_the_documented_rights_are_enough(kafka_guarded: Guarded) -> None:
+    """Logging in over TLS, a worker reads, routes, reports and sets the group's offsets."""
+    connection, address = connection_to(kafka_guarded), kafka_guarded.broker.address
+    assert read(connection, "logs") == LINES
+    until(lambda: topics.committed(address, "tailrace", "logs") == len(LINES))
+    route(connection)
+    until(lambda: topics.committed(address, "tailrace-router", "logs") == len(LINES))
+    assert read(connection, "tailrace-routed") == LINES
+    for topic in ("tailrace-dead-letters", "tailrace-scores"):
+        write(connection, topic)
+
+
+@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: " ".join(right[:3]))
+def test_a_right_that_is_missing_is_named(kafka_guarded: Guarded, right: Right) -> None:
+    """None is superfluous, and the sentence says who lacks which."""
+    connection = connection_to(kafka_guarded, user=without(right))
+    resource = right.resource.replace("-", " ")
+    sentence = f"user {without(right)} may not {right.operation} {resource} {right.name}.*docs/kafka.md"
+    with pytest.raises(BadSetup, match=sentence):
+        use(connection, right)
+
+
+@pytest.mark.parametrize("right", RIGHTS[:2], ids=lambda right: " ".join(right[:3]))
+def test_a_right_that_is_taken_away_ends_the_worker(kafka_guarded: Guarded, right: Right) -> None:
+    """It does not go on without a word."""
+    user, keeper = f"dismissed-{right.resource}", Keeper()
+    connection = connection_to(kafka_guarded, user=user)
+    worker = Running(feed_through(connection), keeper)
+    try:
+        until(lambda: keeper.count == len(LINES) or worker.has_ended)
+        assert worker.error is None
+        forbid(kafka_guarded.broker.address, user, right)
+        until(lambda: worker.has_ended)
+    finally:
+        worker.stop()
+    assert isinstance(worker.error, BadSetup)
+    assert f"{user} may not READ {right.resource} {right.name}" in str(worker.error)
