@@ -46,6 +46,8 @@ def guarded_with_users(folder: Path) -> Iterator[Guarded]:
     """A broker with the documented topics, and every user with a login and rights."""
     rights = {without(right): [other for other in RIGHTS if other != right] for right in RIGHTS}
     rights |= dict.fromkeys(["tailrace", "dismissed-topic", "dismissed-group", "CN=server"], RIGHTS)
+    rights["reader"] = [right for right in RIGHTS if right.operation == "READ"]
+    rights["reader"].append(Right("DESCRIBE", "topic", "tailrace-scores"))
     passwords = {user: password_of(user) for user in rights if "=" not in user}
     with guarded(folder, passwords) as broker:
         for topic in sorted({right.name for right in RIGHTS if right.resource == "topic"}):

@@ -4,14 +4,13 @@ import asyncio
 from contextlib import closing
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from detector.errors import BadSetup
-from detector.inputs.kafka.connection import Connection, client_options
-from detector.inputs.kafka.faults import explained
+from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.feed import Shard
-from detector.inputs.kafka.forwarding import Forwarding, Message
+from detector.inputs.kafka.forwarding import Forwarding
+from detector.inputs.kafka.forwarding import Message as Forwarded
+from detector.inputs.kafka.producing import Message, producing
 from tests.kafka_feeds import Keeper, Running, read_all
 from tests.kafka_logins import connection_to, feed_through
 from tests.kafka_rights import LINES, RIGHTS, without
@@ -28,24 +27,18 @@ def read(connection: Connection, topic: str) -> list[bytes]:
 
 
 def write(connection: Connection, topic: str) -> None:
-    """Write a line."""
-    asyncio.run(_write(connection, topic))
+    """Write as dead letters and scores are written."""
 
+    async def written() -> None:
+        async with producing(connection) as send:
+            await send([Message(topic, None, b"score")])
 
-async def _write(connection: Connection, topic: str) -> None:
-    producer = AIOKafkaProducer(**client_options(connection))
-    await producer.start()
-    try:
-        await producer.send_and_wait(topic, b"score")
-    except KafkaError as error:
-        raise explained(error, connection, "WRITE") from error
-    finally:
-        await producer.stop()
+    asyncio.run(written())
 
 
 def route(connection: Connection) -> None:
     """Let the router forward a hundred lines."""
-    shard, lines = Shard("logs", 0), [Message(0, None, line, -1, []) for line in LINES]
+    shard, lines = Shard("logs", 0), [Forwarded(0, None, line, -1, []) for line in LINES]
     with closing(Forwarding(feed_through(connection), "tailrace-routed")) as forwarding:
         forwarding.open(shard)
         forwarding.commit(shard, lines, len(LINES) - 1)
@@ -101,3 +94,9 @@ def test_a_right_that_is_taken_away_ends_the_worker(kafka_guarded: Guarded, righ
         worker.stop()
     assert isinstance(worker.error, BadSetup)
     assert f"{user} may not READ {right.resource} {right.name}" in str(worker.error)
+
+
+def test_a_user_who_may_write_nothing_is_told(kafka_guarded: Guarded) -> None:
+    """The broker then refuses before it is asked for a topic."""
+    with pytest.raises(BadSetup, match="user reader may not WRITE any topic"):
+        write(connection_to(kafka_guarded, user="reader"), "tailrace-scores")

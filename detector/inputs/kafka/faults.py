@@ -43,6 +43,8 @@ def refusal(
             sentence = f"{connection.user} may not READ group {_named(error)}: {SEE}"
         case errors.TransactionalIdAuthorizationFailed():
             sentence = f"{connection.user} may not WRITE transactional id {_named(error)}: {SEE}"
+        case errors.ClusterAuthorizationFailedError():  # asked for the number of a producer
+            sentence = f"{connection.user} may not WRITE any topic: {SEE}"
         case errors.SaslAuthenticationFailed():
             sentence = (
                 f"the user or the password is refused (kafka.sasl_mechanism is {connection.sasl_mechanism}): "
