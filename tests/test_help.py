@@ -14,6 +14,8 @@ from training.cli.__main__ import app as train
 COMMANDS = [
     *((tailrace, words) for words in ("watch", "replay", "parse", "check-config", "purge")),
     *((tailrace, words) for words in ("alerts list", "alerts show", "bundle verify", "dead-letters list")),
+    *((tailrace, words) for words in ("shards", "shards reset", "shards confirm")),
+    *((tailrace, words) for words in ("topics show", "topics create", "worker")),
     *((train, words) for words in ("fit", "inspect", "evaluate", "parse", "export")),
 ]
 
@@ -47,7 +49,8 @@ def test_help_waits_for_nothing_heavy() -> None:
     """It answers at once because what a command needs is imported when it runs."""
     code = (
         "import sys\nfrom detector.cli.__main__ import app\n"
-        "for words in ([], ['watch'], ['replay'], ['alerts', 'list'], ['bundle', 'verify'], ['purge']):\n"
+        "for words in ([], ['watch'], ['replay'], ['alerts', 'list'], ['bundle', 'verify'], ['purge'],\n"
+        "              ['shards'], ['topics', 'show']):\n"
         "    app([*words, '--help'], result_action='return_value')\n"
         "slow = {'numpy', 'onnxruntime', 'pydantic', 'aiohttp', 'asyncio', 'structlog', 'redis',\n"
         "        'prometheus_client'}\n"

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from detector.cli import alerts, bundle, dead_letters
+from detector.cli import alerts, bundle, dead_letters, shards, topics
 from detector.cli.check_config import check_config
 from detector.cli.parse import parse
 from detector.cli.purge import purge
@@ -33,6 +33,8 @@ app.command(bundle.app)  # 6
 app.command(check_config, sort_key=7)
 app.command(purge, sort_key=8)
 app.command(dead_letters.app)  # 9
+app.command(shards.app)  # 10
+app.command(topics.app)  # 11
 
 
 def main() -> None:

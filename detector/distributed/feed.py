@@ -17,13 +17,19 @@ _WORDS: dict[str, Literal["latest", "earliest"]] = {
 }
 
 
+def start_of(settings: Settings) -> Literal["latest", "earliest"] | datetime:
+    """Where to begin in a partition that has not been read before."""
+    start = settings.input.start
+    return _WORDS.get(start) or datetime.fromisoformat(start)
+
+
 def feed_of(settings: Settings) -> Feed:
     """The topics that a worker of this configuration reads.
 
     Raises:
         BadSetup: with one line for everything that is missing.
     """
-    kafka, start = settings.kafka, settings.input.start
+    kafka = settings.kafka
     missing = [
         f"{key} is not set: {what}"
         for key, is_set, what in (
@@ -44,7 +50,7 @@ def feed_of(settings: Settings) -> Feed:
         group=kafka.group,
         topics=kafka.topics,
         written=tuple(filter(None, (kafka.dead_letter_topic, kafka.scores_topic))),
-        start=_WORDS.get(start) or datetime.fromisoformat(start),
+        start=start_of(settings),
         max_lines=settings.batch.max_lines,
         max_bytes=settings.batch.max_bytes,
         session_timeout_s=kafka.session_timeout_s,

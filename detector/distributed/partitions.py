@@ -1,13 +1,14 @@
 """The shards of one worker at work: batches of Kafka through the core into the store. Writes the store."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import msgspec
 import structlog
 
 from detector.distributed.arrivals import Arrivals
+from detector.distributed.counts import check_shard
 from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dead_letter
 from detector.distributed.routed import record_of
 from detector.distributed.trials import Mark, Marking, Trial, encoded
@@ -21,6 +22,7 @@ from detector.shard.hints import Hints
 from detector.shard.work import ShardWork
 from detector.store.contract import Fence
 from detector.store.outbox import Enrolment
+from detector.store.redis.topics import PartitionCount
 
 SECOND_US = 1_000_000
 
@@ -43,12 +45,14 @@ class Partitions:
         receivers: Iterable[Enrolment],
         *,
         cache_sources: int,
+        counts: Mapping[str, PartitionCount] | None = None,
         after: Callable[[bool], None] = lambda _: None,
         told: Told = nobody,
         keeping: Keeping = Keeping(),  # noqa: B008  (frozen)
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
+        `counts` says how many partitions the topics had when the worker began.
         `after` is called when a shard has got on, with whether there may be something to deliver or publish;
         `told` learns of every commit once it is written; `keeping` says how records are put aside, and which
         topic is the routed one.
@@ -59,6 +63,7 @@ class Partitions:
         self._cache_sources, self._after = cache_sources, after
         self._keeping = keeping
         self._arrivals: dict[Shard, Arrivals] = {}
+        self._counts = counts or {}
         self._hints = Hints()
         self._trials: dict[Shard, Trial] = {}  # of shards that have not got on since they began
         self._found: dict[Shard, Fence | None] = {}
@@ -68,8 +73,9 @@ class Partitions:
         """Where the shard has come to, None where nobody has begun it.
 
         Raises:
-            BadSetup: it was begun with another bundle.
+            BadSetup: it was begun with another bundle, or has come while the worker ran.
         """
+        check_shard(self._counts, shard)
         fence = self._found[shard] = self._store.fence(str(shard))
         if fence is None:
             return None

@@ -9,14 +9,18 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from detector.config import Settings
 from detector.distributed.by_topic import by_topic
+from detector.distributed.counts import check as check_counts
 from detector.distributed.feed import feed_of
 from detector.distributed.letters import Keeping
 from detector.distributed.partitions import Partitions
+from detector.distributed.topics import scored
 from detector.distributed.watched import STORE, Ticking, Watched
 from detector.errors import InDoubt, Unavailable
+from detector.inputs.kafka.asking import partitions
 from detector.inputs.kafka.feed import Stopping, Work
 from detector.inputs.kafka.run import run
 from detector.metrics.metrics import Metrics
@@ -61,7 +65,8 @@ class Worker:
         `after` is called, in the thread that works, whenever something was done.
 
         Raises:
-            BadSetup: a topic, a right or a login is missing, or the states belong to another bundle.
+            BadSetup: a topic, a right or a login is missing, the states belong to another bundle, or a topic
+                has another number of partitions than before.
             InDoubt: a commit was sent and not answered; the next start finds out.
             Fenced: another worker has gone on with a shard.
             Stuck: Kafka gives nothing although there is something.
@@ -87,7 +92,10 @@ class Worker:
         settings, feed = self._settings, self._feed
         with closing(nodes_at(settings.redis)) as nodes:
             server = check(nodes)
-        self._health.ready(STORE, True)
+            self._health.ready(STORE, True)
+            found = partitions(feed.connection, feed.topics)
+            counts = check_counts(nodes, settings.redis.key_prefix, found, scored(settings))
+        self._feed = feed = replace(feed, added={topic: count.begun for topic, count in counts.items()})
 
         def after(has_news: bool) -> None:
             self._wait_s = FIRST_WAIT_S
@@ -100,6 +108,7 @@ class Worker:
                 store,
                 self._receivers,
                 cache_sources=settings.redis.cache_sources,
+                counts=counts,
                 after=after,
                 told=self._metrics.committed,
                 keeping=Keeping(

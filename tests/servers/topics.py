@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
 Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
 
@@ -33,6 +33,16 @@ def delete(address: str, topic: str) -> None:
                 await asyncio.sleep(0.01)
 
     asyncio.run(gone())
+
+
+def widen(address: str, topic: str, partitions: int) -> None:
+    """Give a topic more partitions."""
+
+    async def widened() -> None:
+        async with admin_of(address) as admin:
+            await admin.create_partitions({topic: NewPartitions(partitions)})
+
+    asyncio.run(widened())
 
 
 def delete_before(address: str, topic: str, partition: int, offset: int) -> None:

@@ -3,6 +3,7 @@
 Offsets are Kafka's. A fence is the last offset whose effects are kept, -1 before the first.
 """
 
+import sys
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
@@ -64,6 +65,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     start: Literal["latest", "earliest"] | datetime = "latest"  # where a shard without a fence begins
     whole: frozenset[str] = frozenset()  # topics that are begun at their start the first time: our own
     reread: int = 0  # offsets before their fence that shards of the other topics are read from
+    added: dict[str, int] = {}  # a topic's first partition that came later: begun at its start too
     max_lines: int = 4096  # of a batch
     max_bytes: int = 4 << 20
     session_timeout_s: float = 30.0  # a worker that says nothing for this long loses its shards
@@ -74,6 +76,10 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     stall_timeout_s: float = 60.0  # records wait and nothing is read for this long: the worker ends
     tick_s: float = 0.5
     hint_s: float = 1.0  # how often the group's offsets are set, for lag monitors only
+
+    def is_whole(self, shard: Shard) -> bool:
+        """Whether the shard is begun at its start the first time."""
+        return shard.topic in self.whole or shard.partition >= self.added.get(shard.topic, sys.maxsize)
 
 
 class Work(Protocol):

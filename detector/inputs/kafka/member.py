@@ -108,7 +108,7 @@ class Member:
         self, shards: list[Shard], known: set[Shard], logs: dict[Shard, range], thread: FetchThread
     ) -> dict[Shard, int]:
         """The first offset that is wanted of each shard without a fence."""
-        whole = [shard for shard in shards if shard.topic in self.feed.whole and shard not in known]
+        whole = [shard for shard in shards if self.feed.is_whole(shard) and shard not in known]
         since = {shard: logs[shard].start for shard in whole}
         others = [shard for shard in shards if shard not in since]
         match self.feed.start:

@@ -17,6 +17,10 @@ and for every receiver, with its name at the end:
     ready      zset    places that may be sent, by when they are due: of each alert the lowest that waits
     waiting    zset    every place that waits, in order
     overtaken  set     alerts in which one that has failed waits before a newer one, until that was looked at
+
+and for every topic, with its name in place of the shard's:
+
+    partitions hash    how many it has, and how many it had when it was begun
 """
 
 import re
@@ -25,6 +29,7 @@ from urllib.parse import quote, unquote
 
 SHARD_PARTS = ("fence", "states", "due", "letters", "outbox", "alerts", "receivers")
 RECEIVER_PARTS = ("deliveries", "ready", "waiting", "overtaken")
+TOPIC_PARTS = ("partitions",)
 
 
 def key(prefix: str, shard: str, part: str, receiver: str = "") -> str:
@@ -47,6 +52,6 @@ def pattern(prefix: str) -> str:
 
 def shard_and_part(prefix: str, name: str) -> tuple[str, str] | None:
     """The shard and the part that a key belongs to; None where it is somebody else's."""
-    parts = rf"(?:({'|'.join(SHARD_PARTS)})|({'|'.join(RECEIVER_PARTS)}):.+)"
+    parts = rf"(?:({'|'.join(SHARD_PARTS + TOPIC_PARTS)})|({'|'.join(RECEIVER_PARTS)}):.+)"
     found = re.fullmatch(rf"\{{{re.escape(prefix)}:([^{{}}]+)\}}:{parts}", name)
     return None if found is None else (unquote(found[1]), found[2] or found[3])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from detector.store.redis.keys import key, pattern, shard_and_part
+from detector.store.redis.keys import TOPIC_PARTS, key, pattern, shard_and_part
 from detector.store.redis.nodes import Nodes
 from detector.store.redis.pack import unpack
 
@@ -17,6 +17,13 @@ class Written(msgspec.Struct, frozen=True):
     name: str
     shard: str
     part: str
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """How far a shard has come, as it is stored."""
+
+    bundle: str
+    fence: bytes  # the input's own, opaque here
 
 
 class _Opened(msgspec.Struct):
@@ -47,7 +54,14 @@ def remove(nodes: Nodes, one: Written) -> None:
 
 def shards(nodes: Nodes, prefix: str) -> list[str]:
     """Every shard that has committed or enrolled."""
-    return sorted({one.shard for one in written(nodes, prefix)})
+    return sorted({one.shard for one in written(nodes, prefix) if one.part not in TOPIC_PARTS})
+
+
+def read_fence(nodes: Nodes, prefix: str, shard: str) -> Fence | None:
+    """A shard's fence, None before its first commit."""
+    at = key(prefix, shard, "fence")
+    bundle, fence = nodes.ask(at, "HMGET", at, "bundle", "fence")
+    return None if fence is None else Fence((bundle or b"").decode(), fence)
 
 
 def read_alerts(nodes: Nodes, prefix: str, alert_id: str | None = None) -> list[bytes]:

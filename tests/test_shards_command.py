@@ -1,0 +1,107 @@
+"""`tailrace shards`: how far every partition is, from the command line, against a Kafka and a Redis."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from detector.inputs.kafka.asking import begin_anew
+from detector.inputs.kafka.connection import Connection
+from detector.inputs.kafka.feed import Shard
+from tests.kafka_feeds import Keeper, feed_of, lines_of, running
+from tests.places import Place
+from tests.servers import topics
+from tests.servers.kafka import Broker
+from tests.servers.redis import Server, serving
+from tests.watching import until
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Redis for these tests; each has its own key prefix."""
+    with serving(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+def test_every_shard_shows_its_fence_log_lag_owner_and_headroom(
+    kafka: Broker, redis: Server, tmp_path: Path
+) -> None:
+    """One is behind, one not begun, one has a log that ends before its fence, one has lost lines."""
+    topic = "shards-all"
+    topics.create(kafka.address, topic, partitions=4, retention_ms=str(HOUR_MS))
+    for partition in (0, 2, 3):
+        topics.produce(kafka.address, topic, lines_of(10), partition=partition)
+    topics.delete_before(kafka.address, topic, 3, 8)
+    place = Place(tmp_path, kafka, redis, topic)
+    place.commit({f"{topic}-0": 5, f"{topic}-2": 10, f"{topic}-3": 4})
+    feed, keeper = feed_of(kafka.address, topic, group=topic), Keeper()
+    with running(feed, keeper) as worker:
+        until(lambda: len(keeper.begins) == 4 or worker.has_ended)
+        owned = place.shards()
+        text = place.run("shards").stdout
+    first = owned[f"{topic}-0"]
+    assert (first["does"], first["fence"], first["log_start"], first["log_end"]) == ("score", 5, 0, 10)
+    assert (first["lag"], first["lost"], first["headroom"], first["stopped"]) == (4, 0, 6, None)
+    assert HOUR_MS / 1000 - 120 < first["headroom_s"] <= HOUR_MS / 1000
+    assert first["owner"]["client"] == "tailrace"
+    assert first["owner"]["host"] == "127.0.0.1"
+    unbegun = owned[f"{topic}-1"]
+    assert (unbegun["fence"], unbegun["lag"], unbegun["headroom_s"]) == (None, None, None)
+    assert "tailrace shards reset shards-all-2" in owned[f"{topic}-2"]["stopped"]
+    lost = owned[f"{topic}-3"]
+    assert (lost["lost"], lost["lag"], lost["headroom"]) == (3, 2, 0)
+    assert text.splitlines()[0].split()[:5] == ["SHARD", "DOES", "FENCE", "LOG", "LAG"]
+    assert len(text.splitlines()) == 5
+    assert "not begun" in text
+    assert {one["owner"] for one in place.shards().values()} == {None}
+
+
+def test_partitions_that_are_routed_have_their_fence_in_kafka(
+    kafka: Broker, redis: Server, tmp_path: Path
+) -> None:
+    """What is routed is a shard too; a routed topic that is not there yet is named."""
+    topic = "shards-routed"
+    topics.create(kafka.address, topic, partitions=2)
+    topics.produce(kafka.address, topic, lines_of(10))
+    begin_anew(Connection(brokers=(kafka.address,)), f"{topic}-router", Shard(topic, 0), "latest")
+    topics.produce(kafka.address, topic, lines_of(5))
+    place = Place(tmp_path, kafka, redis, topic, 'start = "earliest"')
+    assert f"there is no topic {topic}-routed" in place.run("shards").stderr
+    topics.create(kafka.address, f"{topic}-routed", partitions=3)
+    found = place.shards()
+    assert list(found) == [*(f"{topic}-{n}" for n in range(2)), *(f"{topic}-routed-{n}" for n in range(3))]
+    routing = found[f"{topic}-0"]
+    assert (routing["does"], routing["fence"], routing["lag"]) == ("route", 9, 5)
+    assert found[f"{topic}-routed-0"]["does"] == "score"
+    reset = place.run("shards", "reset", f"{topic}-0", "--yes")
+    assert (reset.returncode, place.shards()[f"{topic}-0"]["lag"]) == (0, 15)
+    assert "routed from offset 0 on" in reset.stderr
+
+
+def test_a_shard_that_is_reset_begins_anew(kafka: Broker, redis: Server, tmp_path: Path) -> None:
+    """Without --yes nothing changes; other shards never do, and one that is not there is named."""
+    place = Place(tmp_path, kafka, redis, "reset-one")
+    place.commit({"reset-one-0": 5, "reset-one-1": 5, "reset-one-11": 5})
+    before = place.kept()
+    said = place.run("shards", "reset", "reset-one-1")
+    assert (said.returncode, place.kept()) == (0, before)
+    assert "--yes removes them" in said.stderr
+    assert place.run("shards", "reset", "reset-one-1", "--yes").returncode == 0
+    assert place.kept() == {"reset-one-0", "reset-one-11"}
+    missing = place.run("shards", "reset", "reset-one-7", "--yes")
+    assert missing.returncode == 2
+    assert "nothing is kept of reset-one-7: there are reset-one-0, reset-one-11" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("shards",), ("shards", "confirm"), ("topics", "show"), ("topics", "create")]
+)
+def test_a_broker_that_is_away_is_exit_4(redis: Server, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """At once: a person waits."""
+    place = Place(tmp_path, Broker(tmp_path), redis, "away")
+    done = place.run(*words)
+    assert done.returncode == 4
+    assert done.stderr.startswith("tailrace: Kafka at 127.0.0.1:")
+    assert len(done.stderr.splitlines()) == 1
