@@ -109,14 +109,15 @@ def test_the_password_is_never_shown(
 
 
 @pytest.mark.parametrize("is_right", [True, False], ids=["let in", "refused"])
-def test_a_worker_shows_its_password_to_nobody(
+def test_a_worker_works_and_shows_its_password_to_nobody(
     kafka_guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_right: bool
 ) -> None:
-    """Neither in what it says nor in the list of processes; a wrong one is exit 2."""
+    """It routes and reads with the documented rights, or is refused with exit 2."""
     small_bundle(tmp_path / "bundle", session=False)
     password = password_of("tailrace") if is_right else "wrong-horse"
     (tmp_path / "password").write_text(password)
     for variable in (
+        "INPUT__KEYED=false",
         "KAFKA__TLS=true",
         f"KAFKA__CA_FILE={kafka_guarded.certificates.ca}",
         "KAFKA__SASL_MECHANISM=SCRAM-SHA-512",
@@ -133,7 +134,9 @@ def test_a_worker_shows_its_password_to_nobody(
         configured(config, bundle=bundle, broker=broker, topic="logs", redis=redis.url)
         with working(config, errors) as process:
             shown = Path(f"/proc/{process.pid}/cmdline").read_text()
-            until(lambda: have_come_to(at, {"logs-0": len(LINES) - 1}) or process.poll() is not None)
+            until(
+                lambda: have_come_to(at, {"tailrace-routed-0": len(LINES) - 1}) or process.poll() is not None
+            )
             process.terminate()
             assert process.wait() == (0 if is_right else 2)
     shown += errors.read_text()
