@@ -13,7 +13,10 @@ from detector.records import DeadLetter, Reject
 
 CRASH = "Crash"  # error class of a record that ended the worker again and again
 CRASHED = "the worker ended each time that it came to this record"
+AGAIN = "tailrace-resubmitted"  # header: the record that this one is sent again for, topic/partition/offset
+TRIED = "tailrace-attempts"  # header: how often it was tried before
 ERROR_CHARACTERS = 1_000
+LONGEST_COUNT = 9  # digits
 KEY_BYTES = 4_096
 HEADER_BYTES = 16_384  # of all headers together
 OURS = (
@@ -60,7 +63,12 @@ def dead_letter(
 ) -> DeadLetter:
     """What is kept of a record; the same whenever it is read."""
     value = record.value or b""
-    place = _place(record) if shard.topic == keeping.routed_topic else ""
+    place = identity_in(record, AGAIN)
+    if place:
+        tried = header(record, TRIED) or b""
+        attempts += int(tried) if tried.isdigit() and len(tried) < LONGEST_COUNT else 0
+    elif shard.topic == keeping.routed_topic:
+        place = identity_in(record, ORIGIN)
     was_cut = header(record, CUT) if place else None
     return DeadLetter(
         origin=shard.topic,
@@ -87,9 +95,9 @@ def message(letter: DeadLetter, topic: str, max_bytes: int | None = None) -> Mes
     if len(value) < letter.size:
         said.append(f"{len(value)} of {letter.size} bytes")
     key, kept = letter.key, [one for one in letter.headers if one[0] not in OURS]
-    if letter.place:
+    if any(name == ORIGIN for name, _ in kept) and letter.place:
         key = next((content for name, content in kept if name == KEY), None)
-        kept = [one for one in kept if not one[0].startswith(ROUTER)]
+    kept = [one for one in kept if not one[0].startswith(ROUTER)]
     ours = [(name, text.encode("utf-8", "backslashreplace")) for name, text in zip(OURS, said, strict=False)]
     return Message(topic, key, value, (*kept, *ours))
 
@@ -99,9 +107,9 @@ def header(record: KafkaRecord, name: str) -> bytes | None:
     return next((content for known, content in reversed(record.headers) if known == name), None)
 
 
-def _place(record: KafkaRecord) -> str:
-    """Where a forwarded record comes from; empty where it does not say, or not as the router does."""
-    said = (header(record, ORIGIN) or b"").decode("ascii", "replace")
+def identity_in(record: KafkaRecord, name: str) -> str:
+    """The record that a header names; empty where it does not, or not as we write it."""
+    said = (header(record, name) or b"").decode("ascii", "replace")
     return said if _PLACE.fullmatch(said) else ""
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 import structlog
 
+from detector.distributed import resubmitted
 from detector.distributed.arrivals import Arrivals
 from detector.distributed.counts import check_shard
 from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dead_letter
@@ -140,21 +141,22 @@ class Partitions:
         """One commit for the batch, and what its clock calls for after it."""
         work = self.works[batch.shard]
         said = work.counts.said
-        taken = self._taken(work, batch)
-        read = addressed(batch.shard, work.intake.rejects, batch.records, self._keeping)
-        work.intake.rejects = [*aside, *read]
-        work.take(taken, _encoded(batch.last))
+        first, again = resubmitted.apart(batch.records)
+        taken = self._taken(work, batch.shard, first)
+        judged = resubmitted.judge(self._core, batch.shard, again, self._keeping.routed_topic)
+        rejects = [*work.intake.rejects, *judged.rejects]
+        work.intake.rejects = [*aside, *addressed(batch.shard, rejects, batch.records, self._keeping)]
+        work.take(taken, _encoded(batch.last), judged.revisions)
         work.pass_time(taken.clock_us or 0)
         self._hints.tell(work.intake, whole=False)
         self._after(work.counts.said > said)
 
-    def _taken(self, work: ShardWork, batch: PartitionBatch) -> Batch:
-        """The batch as the core takes it."""
-        arrivals = self._arrivals.get(batch.shard)
+    def _taken(self, work: ShardWork, shard: Shard, records: Sequence[KafkaRecord]) -> Batch:
+        """The records as the core takes them."""
+        arrivals = self._arrivals.get(shard)
         if arrivals is not None:
-            return arrivals.batch(work.intake, batch.records, time.monotonic())
-        records = [record_of(batch.shard.topic, record) for record in batch.records]
-        return work.intake.of_feed(work.shard, records)
+            return arrivals.batch(work.intake, records, time.monotonic())
+        return work.intake.of_feed(work.shard, [record_of(shard.topic, record) for record in records])
 
     def tick(self, shard: Shard, quiet_s: float) -> None:
         """Let the shard's clock go on at the end of its log."""

@@ -3,6 +3,7 @@
 Nothing counts before its commit: after a crash the shell begins where the last commit ended.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from time import perf_counter
 
@@ -10,7 +11,7 @@ import msgspec
 
 from detector.metrics.committed import Committed, Told, nobody
 from detector.pipeline import Advance, Batch, advance, forget, sources_of
-from detector.records import Reject
+from detector.records import Reject, Revision
 from detector.shard.core import Core
 from detector.shard.intake import Intake
 from detector.shard.reader import decode_memories, encode_memories
@@ -73,11 +74,11 @@ class ShardWork:
         """The newest clock of the shard's origins: the time of its last lines, 0 before any."""
         return self.intake.clock_us
 
-    def take(self, batch: Batch, fence: bytes) -> None:
-        """Commit what a batch calls for together with the input's position behind it."""
+    def take(self, batch: Batch, fence: bytes, more: Sequence[Revision] = ()) -> None:
+        """Commit what a batch calls for, and more revisions, together with the input's position behind it."""
         self._fence = fence
         self._memory = msgspec.msgpack.encode(encode_memories(self.reader.memories))
-        self._advance(batch)
+        self._advance(batch, more=more)
 
     def pass_time(self, clock_us: int, spare: AbstractSet[str] = frozenset()) -> None:
         """Say what the clock alone calls for, where it calls for something; not of the sources to spare."""
@@ -105,7 +106,9 @@ class ShardWork:
         most = limit if limit == ALL_DUE else limit + len(spare)
         return [name for name in self._states.due(clock_us, most) if name not in spare]
 
-    def _advance(self, batch: Batch, spare: AbstractSet[str] = frozenset()) -> Advance:
+    def _advance(
+        self, batch: Batch, spare: AbstractSet[str] = frozenset(), more: Sequence[Revision] = ()
+    ) -> Advance:
         """One batch, with what is due by its clock, through the core and into the store."""
         # What a clock called for that went back within the batch cannot be said later: it is taken up whole.
         most = ALL_DUE if batch.falls else MAX_DUE
@@ -113,6 +116,7 @@ class ShardWork:
         core, loaded = self._core, self._states.load(names)
         began_s = perf_counter()
         done = advance(loaded, batch, core.bundle, core.policy, core.explain)
+        done.revisions.extend(more)
         self._commit(done, batch, loaded.keys(), score_s=perf_counter() - began_s)
         return done
 
