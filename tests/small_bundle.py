@@ -61,11 +61,14 @@ def session_calibration() -> SessionCalibration:
     )
 
 
-def stream_calibration() -> StreamCalibration:
+def stream_calibration(order_bits: float = 60.0) -> StreamCalibration:
     """Calibration under which random events raise an alert every few dozen."""
     return StreamCalibration(
         counts=[0.0, 0.0, *(float(i + 1) for i in range(TEMPLATES))],
         rarity_mean=1.5,
+        order_mean=3.0,
+        order_slack=0.5,
+        order_bits=order_bits,
         maxima=tail(2.0, 1.0),
         blocks=100,
         events=1000,
@@ -136,11 +139,15 @@ def small_bundle(path: Path, *, session: bool, cell: Cell = "gru") -> Bundle:
     return load(path)
 
 
-def policy(bundle: Bundle, *, threshold: float = 4.0, event_threshold: float = 2.0) -> Policy:
+def policy(
+    bundle: Bundle, *, threshold: float = 4.0, event_threshold: float = 2.0, order_bits: float = 60.0
+) -> Policy:
     """A policy with short times, so that everything happens within a short test."""
     stream = bundle.calibration.stream
+    if stream is not None:
+        stream = msgspec.structs.replace(stream, order_bits=order_bits)
     return Policy(
-        calibration=bundle.calibration,
+        calibration=msgspec.structs.replace(bundle.calibration, stream=stream),
         session=bundle.calibration.session is not None,
         budget=1.0,
         threshold=threshold,

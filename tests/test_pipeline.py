@@ -14,7 +14,7 @@ from detector.pipeline import Advance, Batch, advance
 from detector.records import Alert, ClosedSource, Line, Revision, ScoredEvent
 from detector.shard.clocks import Clocks
 from detector.stages.judge import alerts as alerting
-from detector.stages.judge import closing, judge, rarity
+from detector.stages.judge import closing, judge, rarity, stream
 from detector.stages.judge.policy import Policy
 from detector.stages.judge.state import SourceState, decode, encode
 from tests.small_bundle import EXPLAIN, SECOND, TEMPLATES, policy, small_bundle
@@ -35,6 +35,7 @@ SMALL = [
     (judge, "ARMED_EVENTS", 5),
     (judge, "QUIET_EVENTS", 15),
     (judge, "WARM_EVENTS", 3),
+    (stream, "WARM_EVENTS", 3),
     (judge, "MAX_PATTERNS", 3),
     (alerting, "MAX_ALERTS", 2),
     (rarity, "EPISODE_GAP", 3),
@@ -184,8 +185,8 @@ def test_any_cut_into_batches_gives_the_same_outcome(
     Also where clocks are set forward and back, of one file or of several; and no two alerts share an id.
     """
     bundle = bundles[session]
-    rules = policy(bundle, threshold=0.5 if session else 4.0)
     small = limits == "small limits"
+    rules = policy(bundle, threshold=0.5 if session else 4.0, order_bits=8.0 if small else 60.0)
     rules = msgspec.structs.replace(rules, idle_us=idle_s * SECOND, want_scores=small)
     if origins > 1:  # no file is so far behind the others that a life is forgotten before it goes on
         rules = msgspec.structs.replace(rules, remember_us=10**6 * SECOND)

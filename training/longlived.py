@@ -13,6 +13,7 @@ from detector.records import UNKNOWN
 from detector.stages.judge.budget import DAY_EVENTS
 from detector.stages.judge.stream import WARM_EVENTS
 from training.calibrate.calibrate import Values, fit_tail
+from training.calibrate.order import calibrate_order, within_episodes
 from training.calibrate.streams import (
     Stream,
     block_maxima,
@@ -30,6 +31,7 @@ from training.model.settings import FitSettings
 from training.sessions import HOLD_Z, WORST_Z, Stage, Trained
 
 NEW_TEMPLATES_NORMAL = 3  # so many in the held-out part show that new messages are normal here
+LEAST_HOLD_BITS = 6.0  # a model that is never surprised must still find its place in a stream
 MOST_HELD_OUT = 2_000_000  # events that calibrate
 
 
@@ -75,6 +77,7 @@ def _calibrate(
     contamination: float,
 ) -> tuple[Calibration, list[float]]:
     bits: list[Values] = []
+    everyday: list[Values] = []
     maxima: list[float] = []
     quiet = silence(streams)
     for step, chosen, held in folds:
@@ -83,13 +86,14 @@ def _calibrate(
         for one in held:
             of_events = surprise_of(model, one, math.inf)
             bits.append(of_events[WARM_EVENTS:])
+            everyday.append(of_events[within_episodes(one, stream.counts)])
             maxima += block_maxima(one, of_events, stream)
     surprise = fit_tail(np.concatenate([*bits, np.empty(0)]))
     held_out = [one for _, _, held in folds for one in held]
     days = days_of(held_out)
     new = _new_templates(folds[0][1], folds[0][2])
     final = msgspec.structs.replace(
-        _uncalibrated(streams, vocabulary, quiet),
+        calibrate_order(everyday, _uncalibrated(streams, vocabulary, quiet), contamination),
         maxima=fit_maxima(np.array(maxima), contamination),
         blocks=len(maxima),
         events=sum(len(one.tokens) for one in held_out),
@@ -97,7 +101,7 @@ def _calibrate(
     calibration = Calibration(
         budget=budget,
         days=days,
-        hold_bits=surprise.value(HOLD_Z),
+        hold_bits=max(LEAST_HOLD_BITS, surprise.value(HOLD_Z)),
         worst_bits=surprise.value(WORST_Z),
         surprise=surprise,
         new_templates=new,
@@ -113,6 +117,9 @@ def _uncalibrated(streams: Sequence[Stream], vocabulary: int, quiet: tuple[int, 
     return StreamCalibration(
         counts=counts,
         rarity_mean=mean,
+        order_mean=0.0,
+        order_slack=0.0,
+        order_bits=math.inf,
         maxima=fit_tail([]),
         blocks=0,
         events=0,

@@ -68,11 +68,14 @@ class SessionCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What turns a long-lived source's surprise and rarity into a leaky sum and its threshold."""
+    """What turns a long-lived source's surprise and rarity into sums and their thresholds."""
 
     counts: list[float]  # per token: episode starts in training, leaky
     rarity_mean: float  # nats, over the episode starts of training
-    maxima: Tail  # largest leaky sum of each block of held-out normal events
+    order_mean: float  # bits of surprise of a usual event, of which one counts at most `order.MOST_BITS`
+    order_slack: float  # bits above that mean which are still usual
+    order_bits: float  # cumulative sum of surprise beyond both from which on events are out of order
+    maxima: Tail  # largest leaky sum of rarity of each block of held-out normal events
     blocks: int  # how many there were
     events: int  # held-out events
     silence_gap_us: int  # the largest gap of a usual source in training
@@ -106,6 +109,8 @@ def faults_of(calibration: Calibration, size: int) -> Iterator[str]:
         tails["maxima"] = stream.maxima
         if len(stream.counts) != size:
             yield f"there are {len(stream.counts)} counts for {size} tokens"
+        if not stream.order_bits > 0:
+            yield "order_bits is not above 0"
     if session is not None:
         tails |= {name: getattr(session, name) for name in _SESSION_TAILS}
         if len(session.slots) != size or not all(slot < SLOTS for slot in session.slots):

@@ -30,6 +30,7 @@ from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine,
 
 BUDGETS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SURPRISING = 20  # lines shown
+DISORDER_BITS = 300.0  # some tens of lines out of place are missed
 LOOKED_AT = 200_000  # events among which they are sought
 DAY_S = 86_400
 
@@ -98,13 +99,8 @@ def warnings(made: Made) -> Iterator[str]:
                 f"{counted(calibration.session.sessions, 'session')} it allows {allowed:.2g}. "
                 "The threshold is extrapolated."
             )
-    elif not calibration.days:
-        yield f"{_timeless(corpus)}: {DAY_EVENTS:,} events count as a day."
-    elif calibration.days * budget < DAYS_ENOUGH:
-        yield (
-            f"The data is too little for a budget of {budget:g} a day: it spans "
-            f"{duration(DAY_S * calibration.days)}. The threshold is extrapolated."
-        )
+    else:
+        yield from _stream_warnings(made)
     if not calibration.new_template_alerts:
         yield (
             f"New messages are normal here ({counted(calibration.new_templates, 'template')} only in the "
@@ -116,6 +112,25 @@ def warnings(made: Made) -> Iterator[str]:
         yield corpus.unnamed
     elif corpus.dropped:
         yield f"Lines that name no session were left out: {corpus.dropped} of {corpus.lines}."
+
+
+def _stream_warnings(made: Made) -> Iterator[str]:
+    """What the user has to know of long-lived sources."""
+    calibration, corpus = made.trained.calibration, made.corpus
+    budget, stream = calibration.budget, calibration.stream
+    if not calibration.days:
+        yield f"{_timeless(corpus)}: {DAY_EVENTS:,} events count as a day."
+    elif calibration.days * budget < DAYS_ENOUGH:
+        yield (
+            f"The data is too little for a budget of {budget:g} a day: it spans "
+            f"{duration(DAY_S * calibration.days)}. The threshold is extrapolated."
+        )
+    if stream is not None and stream.order_bits > DISORDER_BITS:
+        yield (
+            "Loops, floods or missing steps are in the logs held out of training, so known messages "
+            "alert only when they are twice as far out of order. If those were incidents, leave them out, or "
+            "give their share with --contamination."
+        )
 
 
 def _timeless(corpus: Corpus) -> str:

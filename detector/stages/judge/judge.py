@@ -11,7 +11,7 @@ from detector.stages.judge import alerts, evidence, lives, ring
 from detector.stages.judge.alerts import NEW_TEMPLATE, SEQUENCE, SILENCE
 from detector.stages.judge.policy import Event, Explain, Policy, Stretch
 from detector.stages.judge.state import MAX_PATTERNS, OpenAlert, SourceState
-from detector.stages.judge.stream import WARM_EVENTS, novelty, pattern_hash, stream_score
+from detector.stages.judge.stream import WARM_EVENTS, flag_in_stream, novelty, pattern_hash
 
 ARMED_EVENTS = 200  # before a gap can be silence
 QUIET_EVENTS = 2000  # without a flag, before an alert of a long-lived source resolves
@@ -96,7 +96,7 @@ def _judge_event(
     surprise = float(stretch.score.surprise[index]) if stretch.score is not None else 0.0
     pattern = explain.pattern(line.message) if token == UNKNOWN else ""
     event = Event(line=line, token=token, index=index, surprise=surprise, pattern=pattern)
-    flagged = _flag_in_session(event, policy) if policy.session else _flag_in_stream(state, event, policy)
+    flagged = _flag_in_session(event, policy) if policy.session else flag_in_stream(state, event, policy)
     scored, opened = (event.score, event.threshold), None
     if pattern and policy.calibration.new_template_alerts:
         opened = _new_template(stretch, event, policy, explain, outcome)
@@ -116,17 +116,6 @@ def _flag_in_session(event: Event, policy: Policy) -> bool:
     event.score = session.event.z(event.surprise) if session is not None else 0.0
     event.threshold = policy.event_threshold
     return event.score >= event.threshold
-
-
-def _flag_in_stream(state: SourceState, event: Event, policy: Policy) -> bool:
-    event.score = stream_score(state, event.token, event.surprise, event.pattern, policy)
-    event.threshold = policy.threshold
-    if state.number <= WARM_EVENTS:
-        return False
-    state.score_max = max(state.score_max, event.score)
-    # Inside an episode the sum only fades: one odd event must not be flagged again by its echo.
-    fresh = state.rarity is not None and state.rarity.sum_number == state.number
-    return fresh and event.score >= event.threshold
 
 
 def _sequence(

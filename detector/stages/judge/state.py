@@ -10,7 +10,7 @@ from detector.bundle import SLOTS
 from detector.errors import BadSetup
 from detector.stages.judge.ring import RingLine
 
-CODEC_VERSION = 2
+CODEC_VERSION = 3
 
 MAX_PATTERNS = 64  # patterns of unknown lines a source remembers; the oldest is forgotten
 MAX_SLOTS = 1024  # templates in a rarity table; the longest unseen is forgotten
@@ -54,6 +54,8 @@ class Rarity(msgspec.Struct, array_like=True):
     episodes_number: int = 0  # event at which that count was up to date
     sum_nats: float = 0.0  # leaky sum of excess
     sum_number: int = 0  # event at which the sum was last brought up to date
+    order_bits: float = 0.0  # cumulative sum of surprise above what is usual
+    order_shift: float = 0.0  # slow mean of surprise less that of training, bits
     last_seen: dict[int, int] = {}  # token -> number of its last event
     counts: dict[int, tuple[float, int]] = {}  # token -> leaky count, event at which it was up to date
 

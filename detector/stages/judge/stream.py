@@ -1,7 +1,8 @@
-"""Judge one event of a long-lived source: a leaky sum of excess. Pure.
+"""Judge one event of a long-lived source: what is rare, and what is out of order. Pure.
 
-An event adds its rarity in its source, weighted by the probability that the model gave to
-anything else: the rare messages of a nightly job follow one another, and the model knows it.
+What starts an episode adds its rarity in its source to a leaky sum, weighted by the probability that the
+model gave to anything else: the rare messages of a nightly job follow one another, and the model knows it.
+The events within episodes are what `order` adds up.
 """
 
 import math
@@ -10,18 +11,36 @@ from hashlib import blake2b
 from detector.bundle import StreamCalibration
 from detector.records import UNKNOWN
 from detector.stages.judge.alerts import has_room
-from detector.stages.judge.policy import Policy
+from detector.stages.judge.order import add_surprise
+from detector.stages.judge.policy import Event, Policy
 from detector.stages.judge.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_episode, unseen_nats
-from detector.stages.judge.state import SourceState
+from detector.stages.judge.state import Rarity, SourceState
 
 WARM_EVENTS = 32  # of a long-lived source, before its order is judged
 
 
-def stream_score(state: SourceState, token: int, surprise: float, pattern: str, policy: Policy) -> float:
-    """The leaky sum in nats after the state's newest event; inside an episode nothing is added."""
+def flag_in_stream(state: SourceState, event: Event, policy: Policy) -> bool:
+    """Whether the state's newest event calls for an alert; its score is the larger of two on one scale."""
     rarity, stream = state.rarity, policy.calibration.stream
     if rarity is None or stream is None:
         raise TypeError("a long-lived source needs a rarity table and a stream calibration")
+    nats, share = _rarity_sum(state, rarity, event, policy, stream), 0.0
+    starts, warm = rarity.sum_number == state.number, state.number > WARM_EVENTS
+    if warm and not starts and stream.counts[event.token] > 0.0:  # what training never saw has no order
+        share = add_surprise(rarity, event.surprise, stream)
+    event.score, event.threshold = max(nats, share * policy.threshold), policy.threshold
+    if not warm:
+        return False
+    state.score_max = max(state.score_max, event.score)
+    # Inside an episode the leaky sum only fades: one odd event must not be flagged again by its echo.
+    return share >= 1.0 or (starts and nats >= policy.threshold)
+
+
+def _rarity_sum(
+    state: SourceState, rarity: Rarity, event: Event, policy: Policy, stream: StreamCalibration
+) -> float:
+    """The leaky sum in nats after the state's newest event; inside an episode nothing is added."""
+    token, pattern = event.token, event.pattern
     key = token if token != UNKNOWN else pattern_hash(pattern)
     number = state.number
     if not starts_episode(rarity, key, number):
@@ -33,7 +52,7 @@ def stream_score(state: SourceState, token: int, surprise: float, pattern: str, 
         new = policy.calibration.new_template_alerts and key not in state.patterns
         alone = new and has_room(state)
         return add_excess(rarity, 0.0 if alone else excess_nats(nats, math.inf, stream), number)
-    return add_excess(rarity, excess_nats(nats, surprise, stream), number)
+    return add_excess(rarity, excess_nats(nats, event.surprise, stream), number)
 
 
 def excess_nats(rarity: float, surprise: float, stream: StreamCalibration) -> float:
