@@ -4,9 +4,9 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/ready
-BENCHMARKS := bench-parse bench-hdfs bench-sequences bench-watch bench-fit
+BENCHMARKS := bench-parse bench-hdfs bench-sequences bench-watch bench-fit bench-stream bench-sources
 
-.PHONY: help setup demo test lint docs constraints clean $(BENCHMARKS)
+.PHONY: help setup demo up down test lint docs constraints servers clean $(BENCHMARKS)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,16 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## fit a small model on recorded logs and watch it find a fault
 	bash scripts/demo.sh
 
-test: $(READY) ## run the tests (ARGS='-k pattern' passes options to pytest)
-	bash scripts/prepare-tests
+up: servers demo-out/bundle ## start Kafka, Redis and a worker on loopback, and send sample logs through them
+	$(BIN)/python -m scripts.stack up
+
+down: ## stop what `make up` started
+	$(BIN)/python -m scripts.stack down
+
+demo-out/bundle: $(READY)
+	bash scripts/demo.sh
+
+test: servers ## run the tests (ARGS='-k pattern' passes options to pytest)
 	$(BIN)/pytest $(ARGS)
 
 lint: $(READY) ## ruff, mypy and the import contracts
@@ -40,6 +48,11 @@ lint: $(READY) ## ruff, mypy and the import contracts
 $(BENCHMARKS): bench-%: $(READY)
 	@test -n "$(DATA)" || { echo "say where the data lies: make $@ DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.$* --data '$(DATA)' $(ARGS)
+
+bench-stream bench-sources: servers
+
+servers: $(READY)
+	bash scripts/prepare-tests
 
 docs: $(READY) ## write docs/configuration.md from the options
 	@mkdir -p docs

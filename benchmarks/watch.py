@@ -52,9 +52,9 @@ def main() -> None:
     given = arguments.parse_args()
     given.out.mkdir(exist_ok=True)
     for log in LOGS:
-        bundle, text = _prepared(log, given.data, given.out, given.epochs)
+        bundle, text = prepared(log, given.data, given.out, given.epochs)
         _report(log.name, text, bundle, repeated_times=TIMES)
-        _print(log=log.name, shares=_shares(text, bundle, given.out / "shares.db"))
+        show(log=log.name, shares=_shares(text, bundle, given.out / "shares.db"))
     bundle = given.out / "hdfs"
     for sources in (1_000, 100_000):
         text = given.out / f"generated-{sources}.log"
@@ -62,8 +62,8 @@ def main() -> None:
         _report("generated", text, bundle, sources=sources)
 
 
-def _prepared(log: Log, data: Path, out: Path, epochs: int) -> tuple[Path, Path]:
-    """The bundle and the text to watch."""
+def prepared(log: Log, data: Path, out: Path, epochs: int) -> tuple[Path, Path]:
+    """The bundle and the text to watch, made where they are not there."""
     bundle, text = out / log.name, out / f"{log.name}.log"
     if not (bundle / "manifest.json").exists():
         words = [
@@ -98,7 +98,7 @@ def _report(name: str, text: Path, bundle: Path, **facts: Any) -> None:
     start, _ = _watched(one, bundle)
     used, wall_s = _watched(text, bundle)
     cpu_s, start_s = (usage.ru_utime + usage.ru_stime for usage in (used, start))
-    _print(
+    show(
         log=name,
         **facts,
         lines=lines,
@@ -138,7 +138,8 @@ def _run(package: str, *words: object) -> struct_rusage:
     return used
 
 
-def _print(**facts: Any) -> None:
+def show(**facts: Any) -> None:
+    """Print one measurement."""
     print(json.dumps(facts), flush=True)
 
 

@@ -43,7 +43,7 @@ def shares(text: Path, bundle: Path, state: Path) -> dict[str, float]:
     with ExitStack() as stack:
         store = stack.enter_context(closing(Store(state)))
         for name, owner, attribute in STAGES:
-            stack.enter_context(_timed(spent, name, owner, attribute))
+            stack.enter_context(timed(spent, name, owner, attribute))
         watch = Watch(core, store, Follower([str(text)]), None, Bounds())
         began_s = perf_counter()
         while not watch.step(final=True).at_end:
@@ -54,18 +54,24 @@ def shares(text: Path, bundle: Path, state: Path) -> dict[str, float]:
 
 
 @contextmanager
-def _timed(spent: dict[str, float], name: str, owner: Any, attribute: str) -> Iterator[None]:
+def timed(
+    spent: dict[str, float],
+    name: str,
+    owner: Any,
+    attribute: str,
+    clock: Callable[[], float] = perf_counter,
+) -> Iterator[None]:
     """Count the time that a function takes for a stage."""
     function: Callable[..., Any] = getattr(owner, attribute)
 
-    def timed(*arguments: Any, **options: Any) -> Any:
-        began_s = perf_counter()
+    def around(*arguments: Any, **options: Any) -> Any:
+        began_s = clock()
         try:
             return function(*arguments, **options)
         finally:
-            spent[name] += perf_counter() - began_s
+            spent[name] += clock() - began_s
 
-    setattr(owner, attribute, timed)
+    setattr(owner, attribute, around)
     try:
         yield
     finally:
