@@ -4,6 +4,7 @@ import gzip
 import re
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,21 +14,28 @@ STAMP = re.compile(rb"\d\d [A-Z][a-z][a-z] \d{4} \d\d:\d\d:\d\d")
 
 
 def main(recording: Path, folder: Path) -> None:
-    """Write every log of a recording; each step is an equal part of the recorded time."""
+    """Write every log of a recording to a folder."""
+    for step in steps(recording):
+        for name, lines in step.items():
+            with (folder / name).open("ab") as file:
+                file.writelines(lines)
+        time.sleep(SECONDS / STEPS)
+
+
+def steps(recording: Path) -> Iterator[dict[str, list[bytes]]]:
+    """The lines of every log of a recording; each step is an equal part of the recorded time."""
     logs = {
-        path: timed(gzip.decompress(path.read_bytes()).splitlines(keepends=True))
+        path.name.removesuffix(".gz"): timed(gzip.decompress(path.read_bytes()).splitlines(keepends=True))
         for path in sorted(recording.glob("*.log.gz"))
     }
     begin = min(lines[0][0] for lines in logs.values())
     end = max(lines[-1][0] for lines in logs.values())
     for step in range(1, STEPS + 1):
         until = begin + (end - begin) * step / STEPS
-        for path, lines in logs.items():
-            due = [line for at, line in lines if at <= until]
-            del lines[: len(due)]
-            with (folder / path.name.removesuffix(".gz")).open("ab") as file:
-                file.writelines(due)
-        time.sleep(SECONDS / STEPS)
+        due = {name: [line for at, line in lines if at <= until] for name, lines in logs.items()}
+        for name, lines in logs.items():
+            del lines[: len(due[name])]
+        yield due
 
 
 def timed(lines: list[bytes]) -> list[tuple[float, bytes]]:

@@ -75,6 +75,12 @@ class Broker:
         ports = {"port": self.port, "controller": self._controller_port}
         self.settings.write_text((SETTINGS + self._more_settings).format(**ports, data=self.data))
 
+    @property
+    def pid(self) -> int:
+        """The process that serves."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start, and come back once it answers."""
         if not CLASSPATH.exists() or not FORMATTED.exists():

@@ -46,6 +46,12 @@ class Server:
         """What clients are given."""
         return f"redis://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The process that serves."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start, and come back once it answers."""
         command = shutil.which("redis-server")

@@ -1,0 +1,179 @@
+"""Start what docker-compose.yml starts, without Docker, on loopback ports: `stack.py up` or `down`.
+
+A broker, a Redis with an append-only file and a worker keep running; sample logs go through them once.
+Everything they write lies in .stack/.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+
+from scripts.feed import SECONDS, STEPS, steps
+from tests.servers import topics
+from tests.servers.kafka import Broker, free_ports
+from tests.servers.redis import Server
+
+STACK, BUNDLE = Path(".stack"), Path("demo-out/bundle")
+PIDS, CONFIG, LOG = STACK / "pids.json", STACK / "tailrace.toml", STACK / "worker.log"
+RECORDING = Path("tests/fixtures/redis/bad-reload")
+TAILRACE = str(Path(sys.executable).with_name("tailrace"))
+TOPIC, PARTITIONS = "logs", 4
+READY_S, ALERT_S, STOP_S = 60.0, 30.0, 20.0
+SETTINGS = """\
+[input]
+start = "earliest"
+source_fields = ["file"]
+[bundle]
+path = {bundle}
+[kafka]
+brokers = [{broker}]
+topics = ["{topic}"]
+dead_letter_topic = "tailrace-dead-letters"
+[redis]
+url = {redis}
+[web]
+listen = {web}
+[[receivers.jsonl]]
+name = "file"
+path = {alerts}
+"""
+
+
+def up() -> None:
+    """Start everything, send the sample logs, and say where to look."""
+    if PIDS.exists():
+        raise SystemExit("it is up already, or was not stopped: make down")
+    shutil.rmtree(STACK, ignore_errors=True)
+    (STACK / "kafka").mkdir(parents=True)
+    say("1/3  Starting Kafka, Redis and a worker")
+    broker = Broker(STACK / "kafka")
+    redis = Server((STACK / "redis").absolute(), "--appendonly", "yes")
+    broker.start()
+    note("kafka", broker.pid)
+    redis.start()
+    note("redis", redis.pid)
+    topics.create(broker.address, TOPIC, PARTITIONS)
+    (port,) = free_ports(1)
+    write_config(broker.address, redis.url, port)
+    tailrace("topics", "create", "--partitions", str(PARTITIONS), "--replication", "1")
+    with LOG.open("wb") as log:
+        command = [TAILRACE, "worker", "--config", str(CONFIG)]
+        worker = subprocess.Popen(command, stderr=log, start_new_session=True)
+    note("worker", worker.pid)
+    until(lambda: answers(port, "/readyz"), READY_S, f"the worker is not ready: see {LOG}")
+    say(f"2/3  Sending four recorded hours to the topic {TOPIC}; somebody misconfigures Redis at 16:06")
+    asyncio.run(ship(broker.address))
+    alerts = STACK / "alerts.jsonl"
+    until(lambda: alerts.exists() and alerts.stat().st_size > 0, ALERT_S, f"no alert has come: see {LOG}")
+    say("3/3  The alerts, read back from Redis")
+    tailrace("alerts", "list")
+    say("It goes on running")
+    print(f"  alerts as they come    tail -f {alerts}")
+    print(f"  what the worker says   tail -f {LOG}")
+    print(f"  metrics and health     http://127.0.0.1:{port}/metrics  /readyz  /livez")
+    print(f"  partitions and lag     .venv/bin/tailrace shards --config {CONFIG}")
+    print(f"  Kafka {broker.address}, topic {TOPIC} · {redis.url}")
+    print("  stop all of it         make down")
+
+
+def down() -> None:
+    """Stop what `up` started, the worker first."""
+    pids = json.loads(PIDS.read_text()) if PIDS.exists() else {}
+    for name, pid in reversed(pids.items()):
+        if is_alive(pid):
+            os.kill(pid, signal.SIGTERM)
+            until(lambda pid=pid: not is_alive(pid), STOP_S, f"{name} does not end: kill {pid}")
+            print(f"stopped {name}")
+    PIDS.unlink(missing_ok=True)
+
+
+async def ship(broker: str) -> None:
+    """Write the recording as a log shipper does: a JSON object a line, without a key."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker, compression_type="zstd")
+    await producer.start()
+    try:
+        for step in steps(RECORDING):
+            for place, (name, lines) in enumerate(step.items()):
+                for line in lines:
+                    text = line.decode("utf-8", "replace").rstrip("\n")
+                    record = {"file": f"/logs/{name}", "host": "sample", "message": text}
+                    # A shipper reads a file into one partition at a time; here it stays with one.
+                    await producer.send(TOPIC, json.dumps(record).encode(), partition=place % PARTITIONS)
+            await producer.flush()
+            await asyncio.sleep(SECONDS / STEPS)
+    finally:
+        await producer.stop()
+
+
+def write_config(broker: str, redis: str, port: int) -> None:
+    """The worker's configuration."""
+    values = {
+        "bundle": str(BUNDLE),
+        "broker": broker,
+        "redis": redis,
+        "web": f"127.0.0.1:{port}",
+        "alerts": str(STACK / "alerts.jsonl"),
+    }
+    quoted = {name: json.dumps(value) for name, value in values.items()}
+    CONFIG.write_text(SETTINGS.format(topic=TOPIC, **quoted))
+
+
+def tailrace(*words: str) -> None:
+    """Run a command of the product."""
+    subprocess.run([TAILRACE, *words, "--config", str(CONFIG)], check=True)
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether the worker says yes."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=1.0)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+
+
+def note(name: str, pid: int) -> None:
+    """Remember what `down` is to stop."""
+    pids = json.loads(PIDS.read_text()) if PIDS.exists() else {}
+    PIDS.write_text(json.dumps({**pids, name: pid}))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or ") Z " not in stat.read_text()
+
+
+def until(holds: Callable[[], bool], most_s: float, otherwise: str) -> None:
+    """Ask again and again until something holds."""
+    deadline_s = time.monotonic() + most_s
+    while not holds():
+        if time.monotonic() > deadline_s:
+            raise SystemExit(otherwise)
+        time.sleep(0.1)
+
+
+def say(text: str) -> None:
+    """A headline."""
+    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("== ", "")
+    print(f"\n{bold}{text}{plain}", flush=True)
+
+
+if __name__ == "__main__":
+    {"up": up, "down": down}[sys.argv[1]]()
