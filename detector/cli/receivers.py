@@ -1,13 +1,30 @@
 """Who is told of alerts, as the configuration says. No I/O."""
 
+from functools import partial
 from typing import Literal
 
 from detector.config import Settings
-from detector.notify.receivers import STDOUT, ConsoleReceiver, JsonLinesReceiver, Receiver, WebhookReceiver
+from detector.errors import BadSetup
+from detector.inputs.kafka.connection import connection_at
+from detector.notify.receivers import (
+    STDOUT,
+    ConsoleReceiver,
+    JsonLinesReceiver,
+    Receiver,
+    TopicReceiver,
+    WebhookReceiver,
+)
+from detector.notify.topic import Putting
 
 
 def receivers_of(settings: Settings, output: Literal["text", "json"] | None) -> list[Receiver]:
-    """The configured receivers, and standard output; without a form only where nobody else is."""
+    """The configured receivers, and standard output; without a form only where nobody else is.
+
+    Raises:
+        BadSetup: a topic is to be written to, and no brokers are named.
+    """
+    if settings.receivers.kafka and not settings.kafka.brokers:
+        raise BadSetup("receivers.kafka: no brokers are named: set brokers of [kafka], such as HOST:9092")
     webhooks = [
         WebhookReceiver(
             name=webhook.name,
@@ -20,8 +37,19 @@ def receivers_of(settings: Settings, output: Literal["text", "json"] | None) -> 
         for webhook in settings.receivers.webhook
     ]
     files = [JsonLinesReceiver(jsonl.name, str(jsonl.path)) for jsonl in settings.receivers.jsonl]
-    if output is None and (webhooks or files):
-        return [*webhooks, *files]
+    topics = [TopicReceiver(one.name, one.topic, one.max_pending) for one in settings.receivers.kafka]
+    configured: list[Receiver] = [*webhooks, *files, *topics]
+    if output is None and configured:
+        return configured
     # With a colon: no name in a configuration has one.
     shown = ConsoleReceiver() if output == "text" else JsonLinesReceiver("tailrace:stdout", STDOUT)
-    return [*webhooks, *files, shown]
+    return [*configured, shown]
+
+
+def putting_of(settings: Settings) -> Putting | None:
+    """How topics are written to, where some are to be."""
+    if not settings.receivers.kafka:
+        return None
+    from detector.inputs.kafka.producing import putting  # noqa: PLC0415  # slow to import
+
+    return partial(putting, connection_at(settings.kafka))

@@ -122,13 +122,14 @@ class _Sinks:
     def __init__(
         self, stack: ExitStack, core: "Core", scores: Path | None, level: str, rejects: Path | None
     ) -> None:
-        from detector.cli import scores as score_rows  # noqa: PLC0415  (imports the stages)
+        from detector.cli.scores import score_file  # noqa: PLC0415
+        from detector.shard import rows  # noqa: PLC0415  (imports the stages)
 
-        self._rows = score_rows
+        self._rows = rows
         self._core = core
         self._events = level == "event"
-        columns = score_rows.EVENT_COLUMNS if self._events else score_rows.SOURCE_COLUMNS
-        self._scores = None if scores is None else stack.enter_context(score_rows.score_file(scores, columns))
+        columns = rows.EVENT_COLUMNS if self._events else rows.SOURCE_COLUMNS
+        self._scores = None if scores is None else stack.enter_context(score_file(scores, columns))
         self._rejects = None if rejects is None else stack.enter_context(_open_text(rejects))
 
     def take(self, step: "Step") -> None:

@@ -36,7 +36,7 @@ def watch(
 
     Example: tailrace watch app.log --bundle bundle --state tailrace.db
     """
-    from detector.cli.receivers import receivers_of  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.cli.receivers import putting_of, receivers_of  # noqa: PLC0415  # heavy: --help need not wait
     from detector.cli.start import core_of, read_settings  # noqa: PLC0415
     from detector.cli.watching import Order, run  # noqa: PLC0415
 
@@ -55,6 +55,7 @@ def watch(
         once=once,
         start=start or ("start" if once else _start(settings.input.start)),
         receivers=receivers_of(settings, format),
+        putting=putting_of(settings),
     )
     return run(order, settings, core_of(settings, bundle, options, named))
 

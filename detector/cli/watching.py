@@ -25,6 +25,7 @@ from detector.inputs.paths import STDIN, covers
 from detector.notify.deliver import Deliverer
 from detector.notify.lane import Habits
 from detector.notify.receivers import STDOUT, JsonLinesReceiver, Receiver, target
+from detector.notify.topic import Putting
 from detector.shard.core import Core
 from detector.shard.hints import Hints
 from detector.store.deliveries import open_deliveries
@@ -48,6 +49,7 @@ class Order(msgspec.Struct, frozen=True):
     once: bool
     start: Literal["start", "end"]
     receivers: list[Receiver]
+    putting: Putting | None = None  # how topics are written to
 
     @property
     def ends(self) -> bool:
@@ -128,6 +130,7 @@ def _delivering(order: Order, store: Store, habits: Habits) -> Iterator[Delivere
         clock=time.time,
         random=random.random,
         habits=habits,
+        putting=order.putting,
     )
     enrolments = [Enrolment(r.name, target(r), r.max_pending, r.enable) for r in order.receivers]
     store.enrol(SHARD, enrolments)

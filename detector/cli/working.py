@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from detector.cli.observing import Backlog, observed
+from detector.cli.receivers import putting_of
 from detector.cli.start import EXIT_INTERRUPTED, collect_rarely
 from detector.cli.stopping import Stopping
 from detector.config import Settings
@@ -46,6 +47,7 @@ def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
             habits=Habits(
                 max_age_s=settings.alerts.max_age_s, waits_for_outbox=True, told=shown.metrics.delivered
             ),
+            putting=putting_of(settings),
         )
         backlog = Backlog(shown, names, partial(_counts, outbox))
         topic = settings.kafka.dead_letter_topic

@@ -338,15 +338,28 @@ class Jsonl:
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
+class KafkaTopic:
+    """A topic of the brokers in `[kafka]` that gets every revision of an alert, keyed by source."""
+
+    name: Annotated[Name, _say("Names the receiver in logs and commands: a-z, 0-9 and dashes.")]
+    topic: Annotated[Topic, _say("Topic that alerts are written to.")]
+    max_pending: Annotated[
+        Count, _say("Deliveries that may wait; beyond it the oldest are given up, and counted.")
+    ] = 10_000
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
 class Receivers:
     """Who is told of alerts; any number of each kind."""
 
     webhook: tuple[Webhook, ...] = ()
     jsonl: tuple[Jsonl, ...] = ()
+    kafka: tuple[KafkaTopic, ...] = ()
 
     @model_validator(mode="after")
     def _named_once(self) -> "Receivers":
         names = [webhook.name for webhook in self.webhook] + [jsonl.name for jsonl in self.jsonl]
+        names += [topic.name for topic in self.kafka]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} names two receivers: give each its own name")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from detector.config.environment import NESTED, PREFIX
-from detector.config.options import Jsonl, Settings, Webhook
+from detector.config.options import Jsonl, KafkaTopic, Settings, Webhook
 
 MASK = "********"
 UNITS = {
@@ -26,7 +26,7 @@ UNITS = {
     "_carried": "alerts",
 }
 KINDS = {bool: "true or false", int: "whole number", float: "number"}
-LISTS = {"webhook": Webhook, "jsonl": Jsonl}
+LISTS = {"webhook": Webhook, "jsonl": Jsonl, "kafka": KafkaTopic}
 HEAD = """# Configuration
 
 Written by `make docs` from `detector/config/options.py`: change it there.

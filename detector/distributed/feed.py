@@ -49,7 +49,7 @@ def feed_of(settings: Settings) -> Feed:
         connection=connection_at(kafka),
         group=kafka.group,
         topics=kafka.topics,
-        written=tuple(filter(None, (kafka.dead_letter_topic, kafka.scores_topic))),
+        written=_written(settings),
         start=start_of(settings),
         max_lines=settings.batch.max_lines,
         max_bytes=settings.batch.max_bytes,
@@ -59,3 +59,9 @@ def feed_of(settings: Settings) -> Feed:
         stall_timeout_s=kafka.stall_timeout_s,
     )
     return feed if settings.input.keyed else routing_feed(feed, kafka.routed_topic)
+
+
+def _written(settings: Settings) -> tuple[str, ...]:
+    """The topics that a worker writes to, beside the routed one."""
+    ours = (settings.kafka.dead_letter_topic, settings.kafka.scores_topic)
+    return tuple(dict.fromkeys([*filter(None, ours), *(one.topic for one in settings.receivers.kafka)]))

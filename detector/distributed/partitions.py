@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import msgspec
 import structlog
@@ -17,7 +18,7 @@ from detector.errors import BadSetup, Fenced, TailraceError, Unavailable
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
-from detector.records import DeadLetter
+from detector.records import DeadLetter, ScoredEvent
 from detector.shard.core import Core
 from detector.shard.hints import Hints
 from detector.shard.work import ShardWork
@@ -50,19 +51,20 @@ class Partitions:
         after: Callable[[bool], None] = lambda _: None,
         told: Told = nobody,
         keeping: Keeping = Keeping(),  # noqa: B008  (frozen)
+        publish: Callable[[Shard, Sequence[ScoredEvent]], None] = lambda _shard, _events: None,
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
         `counts` says how many partitions the topics had when the worker began.
         `after` is called when a shard has got on, with whether there may be something to deliver or publish;
         `told` learns of every commit once it is written; `keeping` says how records are put aside, and which
-        topic is the routed one.
+        topic is the routed one; `publish` gets the scores of a batch before its commit.
         """
         self._told = told
         self._core, self._store = core, store
         self._receivers = list(receivers)
         self._cache_sources, self._after = cache_sources, after
-        self._keeping = keeping
+        self._keeping, self._publish = keeping, publish
         self._arrivals: dict[Shard, Arrivals] = {}
         self._counts = counts or {}
         self._hints = Hints()
@@ -92,7 +94,13 @@ class Partitions:
         name, fence = str(shard), self._found.pop(shard)
         self._store.enrol(name, self._receivers)
         work = ShardWork(
-            self._core, self._store, name, fence, cache_sources=self._cache_sources, told=self._told
+            self._core,
+            self._store,
+            name,
+            fence,
+            cache_sources=self._cache_sources,
+            told=self._told,
+            publish=partial(self._publish, shard),
         )
         self.works[shard] = work
         if begin.lost:

@@ -17,13 +17,16 @@ from detector.distributed.counts import check as check_counts
 from detector.distributed.feed import feed_of
 from detector.distributed.letters import Keeping
 from detector.distributed.partitions import Partitions
+from detector.distributed.scores import Scores
 from detector.distributed.topics import scored
 from detector.distributed.watched import STORE, Ticking, Watched
 from detector.errors import InDoubt, Unavailable
 from detector.inputs.kafka.asking import partitions
-from detector.inputs.kafka.feed import Stopping, Work
+from detector.inputs.kafka.feed import Shard, Stopping, Work
 from detector.inputs.kafka.run import run
+from detector.inputs.kafka.sending import Sender
 from detector.metrics.metrics import Metrics
+from detector.records import ScoredEvent
 from detector.shard.core import Core
 from detector.store.outbox import Enrolment
 from detector.store.redis.connect import check, nodes_at, store_at
@@ -102,7 +105,7 @@ class Worker:
             if has_news:
                 news()
 
-        with closing(store_at(settings.redis)) as store:
+        with closing(store_at(settings.redis)) as store, self._scores() as publish:
             self._partitions = Partitions(
                 self._core,
                 store,
@@ -111,6 +114,7 @@ class Worker:
                 counts=counts,
                 after=after,
                 told=self._metrics.committed,
+                publish=publish,
                 keeping=Keeping(
                     settings.kafka.dead_letter_max_bytes,
                     routed_topic="" if settings.input.keyed else settings.kafka.routed_topic,
@@ -128,6 +132,17 @@ class Worker:
                 yield self._partitions
             finally:
                 self._partitions = None
+
+    @contextmanager
+    def _scores(self) -> Iterator[Callable[[Shard, Sequence[ScoredEvent]], None]]:
+        """What publishes scores, where they are wanted."""
+        topic = self._settings.kafka.scores_topic
+        if topic is None:
+            yield lambda _shard, _events: None
+            return
+        template = self._core.explain.template
+        with closing(Sender(self._feed.connection)) as sender:
+            yield Scores(sender, topic, lambda token: template(token)[0]).publish
 
     @contextmanager
     def _routed(self, partitions: Partitions) -> Iterator[Work]:

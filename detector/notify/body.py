@@ -32,6 +32,17 @@ def encode_body(payload: bytes) -> bytes:
     return body
 
 
+def fitted(payload: bytes, most_bytes: int) -> bytes:
+    """The encoded alert; one that is larger loses evidence lines first, then the ends of texts."""
+    if len(payload) <= most_bytes:
+        return payload
+    for smaller in _shrink(msgspec.json.decode(payload, type=Alert)):
+        payload = msgspec.json.encode(smaller)
+        if len(payload) <= most_bytes:
+            break
+    return payload
+
+
 def _encode(alert: Alert, data: Alert | msgspec.Raw) -> bytes:
     timestamp = alert.resolved_at if alert.status == "resolved" else alert.opened_at
     return msgspec.json.encode(_Message(f"log.anomaly.{alert.status}", timestamp, data))

@@ -22,7 +22,15 @@ from detector.notify.console import people
 from detector.notify.jsonl import json_lines
 from detector.notify.lane import Habits, Lane
 from detector.notify.queue import Queue, Send
-from detector.notify.receivers import ConsoleReceiver, JsonLinesReceiver, Receiver, WebhookReceiver, check
+from detector.notify.receivers import (
+    ConsoleReceiver,
+    JsonLinesReceiver,
+    Receiver,
+    TopicReceiver,
+    WebhookReceiver,
+    check,
+)
+from detector.notify.topic import Putting, open_topic
 from detector.notify.webhook import open_webhook
 
 _CANCEL_S = 1.0  # for requests to be cut off after the deadline
@@ -40,6 +48,7 @@ class Deliverer:
         clock: Callable[[], float],
         random: Callable[[], float],
         habits: Habits = Habits(),  # noqa: B008  (frozen)
+        putting: Putting | None = None,
     ) -> None:
         """Take the receivers and how to open the outbox in another thread; BadSetup names every fault."""
         _check_all(receivers)
@@ -49,6 +58,7 @@ class Deliverer:
         self._clock = clock
         self._random = random
         self._habits = habits
+        self._putting = putting
         self._ready = Event()
         self._lanes: list[Lane] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -134,6 +144,12 @@ class Deliverer:
                 return open_webhook(receiver, clock=self._clock)
             case JsonLinesReceiver():
                 return nullcontext(json_lines(receiver, self._stdout))
+            case TopicReceiver():
+                if self._putting is None:
+                    raise BadSetup(
+                        f"receiver {receiver.name}: no Kafka is configured: set brokers of [kafka]"
+                    )
+                return open_topic(receiver, self._putting)
             case ConsoleReceiver():
                 return nullcontext(people(self._stdout))
 

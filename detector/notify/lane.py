@@ -13,7 +13,7 @@ import structlog
 from detector.errors import Unavailable
 from detector.notify.answer import Answer, Outcome, next_attempt_s
 from detector.notify.queue import Notification, Queue, Send, Told, nobody
-from detector.notify.receivers import Receiver, WebhookReceiver
+from detector.notify.receivers import Receiver, TopicReceiver, WebhookReceiver
 
 _log: Final = structlog.get_logger()
 
@@ -91,10 +91,10 @@ class Lane:
         """Try a few of those that are due at a time, each once, and count them."""
         is_server = isinstance(self._receiver, WebhookReceiver)
         if is_server:
-            # A file keeps every revision; a server that was down needs the newest only.
+            # A file and a topic keep every revision; a server that was down needs the newest only.
             self._queue.supersede(self._receiver.name)
-        # One at a time keeps a file in the order of the outbox.
-        limit = _AT_ONCE if is_server else 1
+        # One at a time keeps a file in the order of the outbox; of one alert there is never more than one.
+        limit = _AT_ONCE if is_server or isinstance(self._receiver, TopicReceiver) else 1
         batch = self._queue.due(self._receiver.name, now_s=now_s, limit=limit)
         done = await asyncio.gather(*map(self._attempt, batch), return_exceptions=True)
         self._outbox_failed = False

@@ -63,13 +63,24 @@ class ConsoleReceiver:
     schedule: Schedule = FILE_SCHEDULE
 
 
-Receiver = WebhookReceiver | JsonLinesReceiver | ConsoleReceiver
+@dataclass(frozen=True, slots=True)
+class TopicReceiver:
+    """A topic of Kafka that gets every revision."""
+
+    name: str
+    topic: str
+    max_pending: int = 10_000
+    enable: bool = False
+    schedule: Schedule = FILE_SCHEDULE
+
+
+Receiver = WebhookReceiver | JsonLinesReceiver | ConsoleReceiver | TopicReceiver
 
 
 def target(receiver: Receiver) -> str:
     """Digest of where it delivers to: tells a changed address without storing it."""
     match receiver:
-        case WebhookReceiver(url=address) | JsonLinesReceiver(path=address):
+        case WebhookReceiver(url=address) | JsonLinesReceiver(path=address) | TopicReceiver(topic=address):
             return hashlib.sha256(address.encode()).hexdigest()
         case ConsoleReceiver():
             return "console"

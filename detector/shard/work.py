@@ -3,7 +3,7 @@
 Nothing counts before its commit: after a crash the shell begins where the last commit ended.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from time import perf_counter
 
@@ -11,7 +11,7 @@ import msgspec
 
 from detector.metrics.committed import Committed, Told, nobody
 from detector.pipeline import Advance, Batch, advance, forget, sources_of
-from detector.records import Reject, Revision
+from detector.records import Reject, Revision, ScoredEvent
 from detector.shard.core import Core
 from detector.shard.intake import Intake
 from detector.shard.reader import decode_memories, encode_memories
@@ -53,9 +53,11 @@ class ShardWork:
         *,
         cache_sources: int,
         told: Told = nobody,
+        publish: Callable[[Sequence[ScoredEvent]], None] = lambda _: None,
     ) -> None:
-        """Go on from a fence; `told` learns of every commit once it is written."""
+        """Go on from a fence; `publish` gets scores before their commit, `told` of it once written."""
         self._core, self._store, self.shard, self._told = core, store, shard, told
+        self._publish = publish
         self.reader = core.new_reader()
         if fence is not None and fence.memory:
             memories = msgspec.msgpack.decode(fence.memory, type=dict[str, bytes])
@@ -116,8 +118,11 @@ class ShardWork:
         core, loaded = self._core, self._states.load(names)
         began_s = perf_counter()
         done = advance(loaded, batch, core.bundle, core.policy, core.explain)
+        score_s = perf_counter() - began_s
         done.revisions.extend(more)
-        self._commit(done, batch, loaded.keys(), score_s=perf_counter() - began_s)
+        if done.events:
+            self._publish(done.events)
+        self._commit(done, batch, loaded.keys(), score_s=score_s)
         return done
 
     def _commit(self, done: Advance, batch: Batch, before: AbstractSet[str], *, score_s: float) -> None:

@@ -19,17 +19,21 @@ BATCH_BYTES = 262_144  # of one partition, sent together
 ANSWER_MS = 15_000  # for a broker's answer, and for a topic to be found
 
 
+Headers = tuple[tuple[str, bytes], ...]
+
+
 class Message(NamedTuple):
     """One message to be written; the key decides the partition, unless that is named."""
 
     topic: str
     key: bytes | None
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()
     partition: int | None = None
 
 
 Send = Callable[[Iterable[Message]], Awaitable[None]]
+Put = Callable[[str, bytes, bytes, Headers], Awaitable[None]]  # topic, key, value, headers
 
 
 class Producer:
@@ -114,3 +118,14 @@ async def producing(connection: Connection) -> AsyncIterator[Send]:
         yield producer.send
     finally:
         await producer.close()
+
+
+@asynccontextmanager
+async def putting(connection: Connection) -> AsyncIterator[Put]:
+    """The same for those who know no messages: one at a time."""
+    async with producing(connection) as send:
+
+        async def put(topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+            await send([Message(topic, key, value, headers)])
+
+        yield put
