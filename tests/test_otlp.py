@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given
@@ -15,12 +16,13 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from detector.records import Record
+from detector.records import Line, Record
 from detector.stages.decode.assembly import Decoded
 from detector.stages.decode.decode import Decoder
 from detector.stages.decode.memory import DecodeMemory
 from detector.stages.decode.otlp import MOST_ATTRIBUTES, MOST_LOGS
 from detector.stages.decode.settings import DecodeSettings
+from detector.stages.decode.split import each_log
 from detector.stages.header.header import Column, Header, Headers
 
 T = 1_767_268_800_123_000  # 2026-01-01T12:00:00.123Z
@@ -140,6 +142,31 @@ def test_a_batch_gives_the_same_lines_in_both_encodings(
         return
     written = in_json(batch, zeros=zeros, names=names)
     assert told(decoded(batch.SerializeToString(), settings)) == told(decoded(written, settings))
+
+
+@given(BATCHES, SETTINGS, st.booleans(), st.booleans(), st.booleans())
+def test_a_batch_that_is_taken_apart_gives_the_same_lines(
+    batch: ExportLogsServiceRequest,
+    settings: DecodeSettings,
+    zeros: bool,
+    names: bool,
+    encoded: bool,
+) -> None:
+    """Each log of it as a record of its own: with its resource and scope, and put aside where it was."""
+    if not any(scope.log_records for resource in batch.resource_logs for scope in resource.scope_logs):
+        return
+    value = batch.SerializeToString() if encoded else in_json(batch, zeros=zeros, names=names)
+    whole, lines, rejects = decoded(value, settings), list[Line](), 0
+    memory = DecodeMemory()
+    for sub, log in enumerate(each_log(value)):
+        record = Record("topic", log, 7, 8, T)
+        alone = Decoder(settings, TIME).decode([record], memory)
+        memory = alone.memory
+        assert all(line.sub == 0 for line in alone.lines)
+        lines += [msgspec.structs.replace(line, sub=sub) for line in alone.lines]
+        rejects += len(alone.rejects)
+    assert lines == whole.lines
+    assert rejects == len(whole.rejects)
 
 
 def test_a_batch_is_read_as_the_collector_sends_it() -> None:

@@ -44,15 +44,15 @@ class Arrivals:
         feed, records = "", list[Record]()
         for one in arrived:
             is_unread = one.feed in self._unread
-            if records and (one.feed != feed or one.more != is_unread or one.is_mark):
+            if records and (one.feed != feed or one.more != is_unread or one.mark_us is not None):
                 yield Stretch(feed, records, self._unread)
                 records = []
             if one.more != is_unread:
                 self._unread = self._unread | {one.feed} if one.more else self._unread - {one.feed}
             self._unheard.discard(one.feed)
             feed = one.feed
-            if one.is_mark:
-                yield Stretch(feed, [], self._unread, one.record.time_us)
+            if one.mark_us is not None:
+                yield Stretch(feed, [], self._unread, one.mark_us)
             elif not one.cut:
                 records.append(one.record)
         if records:

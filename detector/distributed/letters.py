@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from detector.distributed.routed import CUT, KEY, ORIGIN
+from detector.distributed.routed import CUT, KEY, ORIGIN, TIME
 from detector.distributed.routed import OURS as ROUTER
 from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.inputs.kafka.producing import Message
@@ -70,6 +70,7 @@ def dead_letter(
     elif shard.topic == keeping.routed_topic:
         place = identity_in(record, ORIGIN)
     was_cut = header(record, CUT) if place else None
+    own_time = header(record, TIME) if place else None
     return DeadLetter(
         origin=shard.topic,
         offset=record.offset,
@@ -80,7 +81,7 @@ def dead_letter(
         place=place,
         key=None if record.key is None else record.key[:KEY_BYTES],
         headers=_bounded(record.headers),
-        time_ms=record.time_ms,
+        time_ms=int(own_time) if own_time and own_time.isdigit() else record.time_ms,
         size=int(was_cut) if was_cut and was_cut.isdigit() else len(value),
         error_class=error_class,
         attempts=attempts,

@@ -1,13 +1,15 @@
 """What a record of the routed topic carries, and how it is read again. No I/O.
 
-Its value, time and headers are those of the record that was routed; its key is the source of its lines. Its
-own headers say where it comes from:
+Its value and headers are those of the record that was routed; its key is the source of its lines. Its time
+is when it was routed: by its own an old line would fall to retention at once, and one from the future be
+refused. Our headers say the rest:
 
     tailrace-origin  topic/partition/offset, with `:sub` where a record of several logs was taken apart
+    tailrace-time    the record's own time, milliseconds
     tailrace-key     the record's own key, where it had one
     tailrace-more    the origin's log had more when this was routed
     tailrace-cut     the length of a value that the topic does not take; what is here is its beginning
-    tailrace-mark    no line: only says how far its origin is, in the time stamp
+    tailrace-mark    no line: says how far its origin's clock is, microseconds (0: no time yet)
 """
 
 from typing import NamedTuple
@@ -16,7 +18,9 @@ from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.records import Record
 
 OURS = "tailrace-"
-ORIGIN, KEY, MORE, CUT, MARK = (OURS + name for name in ("origin", "key", "more", "cut", "mark"))
+ORIGIN, TIME, KEY, MORE, CUT, MARK = (
+    OURS + name for name in ("origin", "time", "key", "more", "cut", "mark")
+)
 ORIGIN_CHARACTERS = 256  # longest name of an origin
 PLACE_CHARACTERS = 300  # longest place: a topic's name has 249 characters at most
 
@@ -30,19 +34,21 @@ class Routed(NamedTuple):
     record: Record
     more: bool
     cut: int  # length of the value where it was cut, else 0
-    is_mark: bool
+    mark_us: int | None  # its clock, where it is a mark and no line
 
 
-def record_of(topic: str, record: KafkaRecord, place: str = "", key: bytes | None = None) -> Record:
+def record_of(topic: str, record: KafkaRecord) -> Record:
     """A message as the core reads it; its key names the origin, and where nothing else does the source."""
-    named = record.key if key is None else key
-    origin = named.decode("utf-8", "backslashreplace")[:ORIGIN_CHARACTERS] if named else topic
+    return _record(topic, record, record.key, record.time_ms)
+
+
+def _record(topic: str, record: KafkaRecord, key: bytes | None, time_ms: int, place: str = "") -> Record:
     return Record(
-        origin=origin,
+        origin=key.decode("utf-8", "backslashreplace")[:ORIGIN_CHARACTERS] if key else topic,
         value=record.value or b"",
         offset=record.offset,
         end=record.offset + 1,
-        time_us=record.time_ms * 1000 if record.time_ms > 0 else None,
+        time_us=time_ms * 1000 if time_ms > 0 else None,
         place=place,
     )
 
@@ -50,7 +56,7 @@ def record_of(topic: str, record: KafkaRecord, place: str = "", key: bytes | Non
 def headers_of(shard: Shard, record: KafkaRecord, sub: int = -1, *, more: bool) -> Headers:
     """The headers of what is sent for a record."""
     place = f"{shard.topic}/{shard.partition}/{record.offset}" + (f":{sub}" if sub >= 0 else "")
-    headers = [(ORIGIN, place.encode())]
+    headers = [(ORIGIN, place.encode()), (TIME, b"%d" % record.time_ms)]
     if record.key is not None:
         headers.append((KEY, record.key))
     if more:
@@ -60,9 +66,9 @@ def headers_of(shard: Shard, record: KafkaRecord, sub: int = -1, *, more: bool) 
     return headers
 
 
-def mark_headers(shard: Shard, offset: int, *, more: bool) -> Headers:
+def mark_headers(shard: Shard, offset: int, clock_us: int, *, more: bool) -> Headers:
     """The headers of a record that only says how far a shard is."""
-    headers = [(ORIGIN, f"{shard.topic}/{shard.partition}/{offset}".encode()), (MARK, b"")]
+    headers = [(ORIGIN, f"{shard.topic}/{shard.partition}/{offset}".encode()), (MARK, b"%d" % clock_us)]
     return [*headers, (MORE, b"")] if more else headers
 
 
@@ -73,12 +79,17 @@ def read(shard: Shard, record: KafkaRecord) -> Routed:
     feed, _, _ = place.rpartition("/")
     topic, _, _ = feed.rpartition("/")
     if not topic:
-        return Routed(str(shard), record_of(shard.topic, record), False, 0, False)
-    cut = ours.get(CUT, b"0")
+        return Routed(str(shard), record_of(shard.topic, record), False, 0, None)
+    time_ms = _number(ours.get(TIME, b""))
     return Routed(
         feed,
-        record_of(topic, record, place, ours.get(KEY, b"")),
+        _record(topic, record, ours.get(KEY), time_ms, place),
         MORE in ours,
-        int(cut) if cut.isdigit() else 1,
-        MARK in ours,
+        _number(ours.get(CUT, b"")),
+        _number(ours[MARK]) if MARK in ours else None,
     )
+
+
+def _number(digits: bytes) -> int:
+    """A whole number that we wrote; 0 where there is none, or none that is not negative."""
+    return int(digits[:19]) if digits.isdigit() else 0

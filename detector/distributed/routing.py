@@ -153,12 +153,12 @@ class Router:
             ]
             key, value = key[:CUT_BYTES], value[:CUT_BYTES]
         partition = partition_of(key, self._forwarding.partitions)
-        return Message(partition, key, value, record.time_ms, headers)
+        return Message(partition, key, value, headers)
 
     def _marks(self, shard: Shard, offset: int, written: set[int], *, at_end: bool) -> list[Message]:
-        """Say to the partitions that get no line how far this shard is: what its sources wait for there.
+        """Say how far this shard is, for which partitions wait: while there is more, and when all was read.
 
-        While there is more, every time; at the end, once.
+        While there is more those are told that get no line; its end is told to all of them once.
         """
         if at_end and shard in self._ended:
             return []
@@ -167,11 +167,10 @@ class Router:
         else:
             self._ended.discard(shard)
         memory = self._reader.memories.get(str(shard))
-        time_us = None if memory is None else memory.clock.now_us
-        time_ms = -1 if time_us is None else time_us // 1000
-        headers = routed.mark_headers(shard, offset, more=not at_end)
-        others = set(range(self._forwarding.partitions)) - written
-        return [Message(partition, None, b"", time_ms, headers) for partition in sorted(others)]
+        clock_us = 0 if memory is None else memory.clock.now_us or 0
+        headers = routed.mark_headers(shard, offset, clock_us, more=not at_end)
+        told = set(range(self._forwarding.partitions)) - (set() if at_end else written)
+        return [Message(partition, None, b"", headers) for partition in sorted(told)]
 
 
 def _size(key: bytes, value: bytes, headers: routed.Headers) -> int:

@@ -22,7 +22,7 @@ class Stretch(NamedTuple):
     feed: str
     records: list[Record]
     unread: AbstractSet[str]  # feeds that have more, perhaps from long before the others
-    clock_us: int | None = None  # how far this one is behind the records
+    clock_us: int = 0  # how far this one is after the records, where that is known
 
 
 class Intake:
@@ -126,7 +126,7 @@ class Intake:
                 falls += [(len(lines) + index, us) for index, us in fallen]
                 clocks += before
                 lines += [line for line, _ in timed]
-            if stretch.clock_us is not None and stretch.clock_us > self._clocks.of(feed):
+            if stretch.clock_us > self._clocks.of(feed):
                 fallen_us = self._clocks.follow(feed, stretch.clock_us, unread)
                 falls += [] if fallen_us is None else [(len(lines), fallen_us)]
         return self._batch(lines, clocks, falls, unread)

@@ -7,6 +7,7 @@ one before it had begun there, and fences it.
 import asyncio
 import concurrent.futures
 import threading
+import time
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -43,7 +44,6 @@ class Message(NamedTuple):
     partition: int
     key: bytes | None
     value: bytes | None
-    time_ms: int  # -1: none
     headers: list[tuple[str, bytes]]
 
 
@@ -154,7 +154,8 @@ class Forwarding:
     async def _send(self, producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:
         sent: list[asyncio.Future[Any]] = []
         builders: dict[int, Any] = {}
-        for partition, key, value, time_ms, headers in messages:
+        time_ms = time.time_ns() // 1_000_000
+        for partition, key, value, headers in messages:
             builder = builders.get(partition)
             if builder is not None and None is not builder.append(
                 timestamp=time_ms, key=key, value=value, headers=headers
