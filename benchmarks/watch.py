@@ -10,6 +10,7 @@ import argparse
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ from time import perf_counter
 from typing import Any, Final
 
 from benchmarks.generate import interleaved, repeated
+from detector.bundle import load
+from detector.errors import BadSetup
 
 TIMES: Final = 5  # each line of a log
 GENERATED_LINES: Final = 500_000
@@ -65,7 +68,8 @@ def main() -> None:
 def prepared(log: Log, data: Path, out: Path, epochs: int) -> tuple[Path, Path]:
     """The bundle and the text to watch, made where they are not there."""
     bundle, text = out / log.name, out / f"{log.name}.log"
-    if not (bundle / "manifest.json").exists():
+    if not _loads(bundle):
+        shutil.rmtree(bundle, ignore_errors=True)
         words = [
             "fit",
             data / log.packed,
@@ -82,6 +86,15 @@ def prepared(log: Log, data: Path, out: Path, epochs: int) -> tuple[Path, Path]:
         with gzip.open(data / log.packed) as lines:
             _write(text, repeated(lines, TIMES))
     return bundle, text
+
+
+def _loads(bundle: Path) -> bool:
+    """Whether a bundle is there that this version reads."""
+    try:
+        load(bundle)
+    except BadSetup:
+        return False
+    return True
 
 
 def _write(path: Path, lines: Iterable[bytes]) -> None:
