@@ -38,7 +38,7 @@ def write(connection: Connection, topic: str) -> None:
 
 def route(connection: Connection) -> None:
     """Let the router forward a hundred lines."""
-    shard, lines = Shard("logs", 0), [Forwarded(0, None, line, -1, []) for line in LINES]
+    shard, lines = Shard("logs", 0), [Forwarded(0, None, line, []) for line in LINES]
     with closing(Forwarding(feed_through(connection), "tailrace-routed")) as forwarding:
         forwarding.open(shard)
         forwarding.commit(shard, lines, len(LINES) - 1)
