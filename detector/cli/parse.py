@@ -1,17 +1,16 @@
 """`tailrace parse`: what every line is. Reads files, writes JSON lines to standard output."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from detector.cli.feeds import feeds_of
 from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
 from detector.words import counted
 
 if TYPE_CHECKING:
-    from detector.records import Record
+    from detector.inputs.siblings import Feed
     from detector.shard.intake import Intake
     from detector.stages.judge.policy import Explain
 
@@ -31,24 +30,24 @@ def parse(
     Example: tailrace parse app.log --bundle bundle
     """
     from detector.cli.start import core_of, read_settings, warn  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.inputs.paths import find  # noqa: PLC0415
     from detector.shard.intake import Intake  # noqa: PLC0415
 
-    settings = read_settings(config)
-    core = core_of(settings, bundle, options, inputs)
+    core = core_of(read_settings(config), bundle, options, inputs)
     intake = Intake(core.new_reader(), core.parser)
-    with feeds_of(core, settings, inputs, warn) as feeds:
-        write_parsed(intake, feeds, core.explain)
+    write_parsed(intake, core.feeds(find(inputs, warn)), core.explain, core.rules.bounds.max_line_bytes)
     if strange := intake.strange(whole=True):
         warn(strange)
 
 
-def write_parsed(intake: "Intake", feeds: Mapping[str, Iterable[list["Record"]]], explain: "Explain") -> None:
+def write_parsed(intake: "Intake", feeds: Iterable["Feed"], explain: "Explain", max_line_bytes: int) -> None:
     """Print the rows of every log, and on standard error the first rejects and how many there are."""
     from detector.cli.start import warn  # noqa: PLC0415
+    from detector.inputs.read import read_feed  # noqa: PLC0415
 
     count, first = 0, ""
-    for origin, batches in feeds.items():
-        for timed in intake.timed(origin, batches):
+    for feed in feeds:
+        for timed in intake.timed(feed.origin, read_feed(feed, max_line_bytes=max_line_bytes)):
             batch = intake.batch(timed)
             write_rows(parsed_rows(batch.lines, batch.tokens, explain))
             for reject in intake.take_rejects():

@@ -9,7 +9,6 @@ refused. Our headers say the rest:
     tailrace-key     the record's own key, where it had one
     tailrace-more    the origin's log had more when this was routed
     tailrace-cut     the length of a value that the topic does not take; what is here is its beginning
-    tailrace-crash   the router ended each time that it came to the record, and has not read it
     tailrace-mark    no line: says how far its origin's clock is, microseconds (0: no time yet)
 """
 
@@ -19,8 +18,8 @@ from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.records import Record
 
 OURS = "tailrace-"
-ORIGIN, TIME, KEY, MORE, CUT, CRASH, MARK = (
-    OURS + name for name in ("origin", "time", "key", "more", "cut", "crash", "mark")
+ORIGIN, TIME, KEY, MORE, CUT, MARK = (
+    OURS + name for name in ("origin", "time", "key", "more", "cut", "mark")
 )
 ORIGIN_CHARACTERS = 256  # longest name of an origin
 PLACE_CHARACTERS = 300  # longest place: a topic's name has 249 characters at most
@@ -38,9 +37,9 @@ class Routed(NamedTuple):
     mark_us: int | None  # its clock, where it is a mark and no line
 
 
-def record_of(topic: str, record: KafkaRecord, place: str = "") -> Record:
+def record_of(topic: str, record: KafkaRecord) -> Record:
     """A message as the core reads it; its key names the origin, and where nothing else does the source."""
-    return _record(topic, record, record.key, record.time_ms, place)
+    return _record(topic, record, record.key, record.time_ms)
 
 
 def _record(topic: str, record: KafkaRecord, key: bytes | None, time_ms: int, place: str = "") -> Record:

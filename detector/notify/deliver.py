@@ -5,7 +5,7 @@ At least once: what was sent but not noted before a crash is sent again, with th
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -14,7 +14,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from threading import Event
+from threading import Event, Thread
 from typing import TextIO
 
 from detector.errors import BadSetup
@@ -67,10 +67,9 @@ class Deliverer:
     def start(self) -> None:
         """Deliver in the background from now on; raises what keeps it from starting."""
         self._ready.clear()
-        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="deliver")
-        self._ended = executor.submit(lambda: asyncio.run(self._run()))
-        self._ended.add_done_callback(lambda _: self._ready.set())
-        executor.shutdown(wait=False)
+        self._ended = ended = Future[None]()
+        # A daemon: an outbox that hangs does not keep the process alive.
+        Thread(target=self._work, args=(ended,), name="deliver", daemon=True).start()
         self._ready.wait()
         self.wake()
 
@@ -96,6 +95,15 @@ class Deliverer:
     def drain(self) -> None:
         """Try everything that is due now once, in this thread, and return; not between start and stop."""
         asyncio.run(self._drain())
+
+    def _work(self, ended: "Future[None]") -> None:
+        try:
+            asyncio.run(self._run())
+        except BaseException as error:  # noqa: BLE001  (raised where somebody asks)
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+        self._ready.set()
 
     def _in_loop(self, call: Callable[[], object]) -> None:
         if self._loop is not None:

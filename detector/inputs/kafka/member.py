@@ -34,6 +34,7 @@ class Member:
         self.hand = Hand(loop)
         self.started: asyncio.Future[FetchThread] = loop.create_future()
         self.failed: asyncio.Future[None] = loop.create_future()
+        self.has_left = False  # the group, and nothing of the client is left
         self._work = work
 
     def say_started(self, thread: FetchThread) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 import structlog
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
-from detector.errors import Stuck
+from detector.errors import InDoubt, Stuck, Unavailable
 from detector.inputs.kafka.app import App, build
 from detector.inputs.kafka.faults import explained
 from detector.inputs.kafka.feed import Feed, Stopping, Work
@@ -15,7 +15,8 @@ from detector.inputs.kafka.member import Member
 from detector.inputs.kafka.preflight import check
 from detector.inputs.kafka.watchdog import Watchdog
 
-LEAVE_S = 3.0  # to leave the group; a worker that hangs is dropped by its session
+LEAVE_S = 2.0  # to leave the group; a worker that hangs is dropped by its session
+END_S = 0.5  # for what is left then
 GROUP_S = 1.0  # how often to ask the client for errors of the group
 LOOK_S = 0.1  # how often to ask whether the worker is to end
 
@@ -30,13 +31,38 @@ def run(feed: Feed, work: Work, stopping: Stopping) -> None:
         BadSetup: a topic or a right is not there, or the brokers do not let us in.
         Stuck: the input does not go on, or has lost its place.
     """
-    asyncio.run(_run(feed, work, stopping))
+    # Not asyncio.run: it waits for ever for tasks of Faust's and of the client's that do not heed their
+    # cancellation, and where no broker answers they do not.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(_run(feed, work, stopping))
+    finally:
+        _abandon(loop)
+        loop.close()
 
 
 async def _run(feed: Feed, work: Work, stopping: Stopping) -> None:
     await check(feed)
     member = Member(feed, work)
-    await serve(member, build(member), stopping)
+    try:
+        await serve(member, build(member), stopping)
+    except InDoubt:
+        raise
+    except Unavailable as error:
+        if member.has_left:
+            raise
+        # A second member beside what is left of this one: the group could give that one shards again.
+        raise Stuck(f"{error}; and Kafka's client cannot be ended: ending") from error
+
+
+def _abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what is left, and wait for it no longer than END_S."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.set_exception_handler(lambda *_: None)  # who is to hear of it is told by an error of ours
+        loop.run_until_complete(asyncio.wait(left, timeout=END_S))
 
 
 async def serve(member: Member, app: App, stopping: Stopping) -> None:
@@ -57,7 +83,7 @@ async def serve(member: Member, app: App, stopping: Stopping) -> None:
         await member.finish()
         for task in tasks:
             task.cancel()
-        await _leave(app, member if is_well else None)
+        await _leave(app, member, tells=is_well)
         member.hand.end()
 
 
@@ -122,10 +148,11 @@ async def _hint(member: Member, thread: FetchThread) -> None:
             lanes[shard].hinted = offset
 
 
-async def _leave(app: App, member: Member | None) -> None:
+async def _leave(app: App, member: Member, *, tells: bool) -> None:
     """Leave the group, so that others need not wait for the session to end."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LEAVE_S):
-            if member is not None and member.started.done():
+            if tells and member.started.done():
                 await _hint(member, member.started.result())
             await app.stop()
+            member.has_left = True
