@@ -13,11 +13,13 @@ import pytest
 from detector.store.redis.scripts import COMMIT, script
 from tests.faults.crew import pause, wake
 from tests.faults.stage import Stage, staged
+from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Proxy, Server, cluster
 from tests.servers.redis import serving as redis_serving
 from tests.small_bundle import small_bundle
-from tests.workers import said
+from tests.watching import until
+from tests.workers import come_to, fences, partition_of, said
 
 KEEPS_ALL = ("--appendonly", "yes", "--appendfsync", "always")
 FORGOTTEN = "the store has lost its fence, perhaps all it had: beginning as input.start says"
@@ -216,3 +218,113 @@ def test_a_receiver_that_is_down_slow_or_broken_gets_everything_once_it_is_back(
             stage.notices.down()
             stage.notices.up()
         stage.finish()
+
+
+def test_told_to_end_under_load_it_is_gone_in_time(on_stage: Staged) -> None:
+    """The batch in hand is committed, and the next worker goes on at once: it need not outwait anybody."""
+    with on_stage("told-to-end") as stage:
+        for _ in range(3):
+            stage.come_on(100)
+            assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+            stage.crew.hire()
+        stage.come_on(100)
+        stage.finish()
+    sys.stdout.write(f"seconds to the end: {stage.crew.ended_s}\n")
+
+
+@pytest.mark.parametrize("hangs", ["redis", "receiver"])
+def test_told_to_end_while_others_hang_it_is_gone_in_time(
+    on_stage: Staged, hangs: str, tmp_path: Path
+) -> None:
+    """What is in hand is abandoned without a commit, or delivered again: exit within ten seconds."""
+    with (
+        redis_serving(tmp_path / "own") as server,
+        on_stage(f"hangs-{hangs}", redis=server.url, timeout_s=30.0) as stage,
+    ):
+        stage.come_on(100)
+        stage.notices.be_slow()
+        asked = len(stage.notices.script.requests)
+        stage.until(lambda: len(stage.notices.script.requests) > asked)
+        if hangs == "redis":
+            server.freeze()
+            stage.notices.down()  # so that this is to be noted in the outbox
+        assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+        server.thaw()
+        stage.notices.down()
+        stage.notices.up()
+        stage.crew.hire()
+        stage.come_on(100)
+        stage.finish()
+    sys.stdout.write(f"seconds to the end: {stage.crew.ended_s}\n")
+
+
+def test_told_to_end_while_kafka_is_away_it_is_gone_in_time(on_stage: Staged, tmp_path: Path) -> None:
+    """There is nobody to say goodbye to."""
+    (tmp_path / "kafka").mkdir()
+    broker = Broker(tmp_path / "kafka")
+    broker.start()
+    try:
+        with on_stage("kafka-away", broker=broker.address) as stage:
+            stage.come_on(100)
+            broker.kill()
+            assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+            stage.crew.hire()  # waits for it
+            broker.start()
+            stage.come_on(100)
+            stage.finish()
+    finally:
+        broker.stop()
+
+
+def test_lines_that_retention_took_before_they_were_read_are_counted(on_stage: Staged) -> None:
+    """The shard jumps and starts cold, people are told, and the other shards are as they were."""
+    with on_stage("retention") as stage:
+        stage.come_on(300)
+        assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+        fence = fences(stage.at)["retention-0"]
+        until(lambda: stage.load.counts[0] > fence + 50)
+        stage.load.finish()
+        topics.delete_before(stage.broker, "retention", 0, stage.load.counts[0] - 1)
+        lost = stage.load.counts[0] - 1 - (fence + 1)
+        stage.crew.hire()
+        stage.until(lambda: stage.done() >= len(stage.load.lines))
+        (entry,) = said(stage.crew.errors, "lines lost to retention")
+        assert (entry["shard"], entry["lines"]) == ("retention-0", lost)
+        kept = [line for line in stage.load.lines if partition_of(line, session=True) != 0]
+        last = [line for line in stage.load.lines if partition_of(line, session=True) == 0][-1]
+        expected = stage.replayed([*kept, last])[0]
+        stage.until(lambda: come_to(stage.at, stage.core)[0] == expected)
+        stage.notices.check()
+
+
+def test_a_topic_made_anew_under_its_fences_is_not_read(on_stage: Staged) -> None:
+    """Nothing of it is taken for what comes next in the old one; people are told what to do."""
+    with on_stage("made-anew") as stage:
+        stage.come_on(300)
+        expected = stage.settle()
+        assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+        topics.delete(stage.broker, "made-anew")
+        topics.create(stage.broker, "made-anew", partitions=4)
+        topics.produce(stage.broker, "made-anew", stage.load.lines[:10])
+        stage.crew.hire()
+        stage.until(lambda: len(said(stage.crew.errors, "shard stopped")) >= 4)
+        assert all(
+            "tailrace shards reset" in one["reason"] for one in said(stage.crew.errors, "shard stopped")
+        )
+        assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+        assert come_to(stage.at, stage.core) == expected
+
+
+def test_a_worker_that_hangs_is_ended_by_its_watchdog(on_stage: Staged, tmp_path: Path) -> None:
+    """Alive, assigned and reading nothing: Redis takes the commit and never answers."""
+    with (
+        redis_serving(tmp_path / "own") as server,
+        on_stage("hanging", redis=server.url, timeout_s=60.0, stall_timeout_s=2.0) as stage,
+    ):
+        stage.come_on(100)
+        server.freeze()
+        until(lambda: stage.crew.workers[0].exitcode is not None)
+        server.thaw()
+        stage.come_on(100)
+        stage.finish()
+    assert stage.crew.exits[0] == 70

@@ -4,10 +4,12 @@ They are forked from a process that has everything imported: half of a start is 
 killed dozens of times is started as often.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import signal
 import sys
+import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -29,13 +31,12 @@ class Crew:
         self._config, self.errors = config, errors
         self.workers: list[ForkServerProcess] = []
         self.exits: list[int] = []  # by themselves, of faults
-        self.starts = 0
+        self.ended_s: list[float] = []  # from SIGTERM to the end
 
     def hire(self) -> ForkServerProcess:
         """Start one more."""
         worker = _context.Process(target=_work, args=(self._config, self.errors))
         worker.start()
-        self.starts += 1
         self.workers.append(worker)
         return worker
 
@@ -58,11 +59,14 @@ class Crew:
     def dismiss(self, worker: ForkServerProcess) -> int:
         """Let it end in order, within the time that is promised; gives the exit code."""
         self.workers.remove(worker)
+        told_s = time.monotonic()
         worker.terminate()
         worker.join(END_S)
         code = worker.exitcode
+        self.ended_s.append(round(time.monotonic() - told_s, 1))
         if code is None:
-            worker.kill()
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGABRT)  # which shows where every thread is
             worker.join()
         assert code is not None, f"still there {END_S:.0f} s after SIGTERM: {self.last_words()}"
         return code
@@ -74,7 +78,7 @@ class Crew:
 
     def last_words(self) -> str:
         """What was said last, to show with a failure."""
-        return self.errors.read_text()[-3000:] if self.errors.exists() else ""
+        return self.errors.read_text()[-6000:] if self.errors.exists() else ""
 
 
 def pause(worker: ForkServerProcess) -> None:
@@ -95,5 +99,6 @@ def _work(config: Path, errors: Path) -> None:
 
     with errors.open("ab") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
+    faulthandler.enable()
     sys.argv = ["tailrace", "worker", "--config", str(config)]
     main()

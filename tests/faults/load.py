@@ -15,6 +15,7 @@ from tests.workers import last_lines, partition_of
 
 PAUSE_S = 0.06
 CHUNKS = (1, 6, 40)  # lines between two pauses
+STOP_S = 20.0
 AWAY_S = 60.0  # for how long a broker may be away
 
 # A tick adds the time since the end of the log to the clock, and logs as fast as these are not like that: a
@@ -43,11 +44,12 @@ class Load:
         self.stop()
         if self._error is not None:
             raise self._error
+        assert not self._thread.is_alive(), "the broker does not take the lines"
 
     def stop(self) -> None:
-        """The same, whatever became of it."""
+        """The same as far as the broker takes it."""
         self._ending.set()
-        self._thread.join()
+        self._thread.join(STOP_S)
 
     def _run(self) -> None:
         try:

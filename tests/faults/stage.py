@@ -6,7 +6,7 @@ Talks to broker and Redis, serves a webhook, starts worker processes.
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -113,13 +113,7 @@ class Stage:
 
         States and revisions are those of a replay, and the receiver has the last one of every alert.
         """
-        self.load.finish()
-        log = self.crew.errors.with_name("replayed.log")
-        log.write_bytes(b"".join(line + b"\n" for line in self.load.lines))
-        expected = replayed(self.core, log)
-        self.until(lambda: self.done() >= len(self.load.lines))
-        # What the clock alone calls for behind the last line is said in commits of their own.
-        self.until(lambda: self._has_come_to(expected))
+        expected = self.settle()
         last = {alert_id: max(r for a, r in expected[1] if a == alert_id) for alert_id, _ in expected[1]}
         wanted = {f"{alert_id}.{revision}" for alert_id, revision in last.items()}
         self._hasten()
@@ -128,6 +122,21 @@ class Stage:
             assert self.crew.dismiss(worker) == 0, self.crew.last_words()
         self.notices.check()
         return expected[1]
+
+    def settle(self) -> tuple[States, Revisions]:
+        """Let the last line be written, and everything be done with it; gives what a replay comes to."""
+        self.load.finish()
+        expected = self.replayed(self.load.lines)
+        self.until(lambda: self.done() >= len(self.load.lines))
+        # What the clock alone calls for behind the last line is said in commits of their own.
+        self.until(lambda: self._has_come_to(expected))
+        return expected
+
+    def replayed(self, lines: Iterable[bytes]) -> tuple[States, Revisions]:
+        """What `replay --keep-open` makes of these lines."""
+        log = self.crew.errors.with_name("replayed.log")
+        log.write_bytes(b"".join(line + b"\n" for line in lines))
+        return replayed(self.core, log)
 
     def _has_come_to(self, expected: tuple[States, Revisions]) -> bool:
         """Whether the store holds what the replay came to; says what differs when that takes too long."""
