@@ -1,7 +1,7 @@
-"""How many lines one process reads from Kafka, with nothing done to them. Starts a broker, prints JSON.
+"""How many lines one process reads from Kafka, or routes there. Starts a broker, prints JSON.
 
-`python -m benchmarks.kafka [--lines N] [--compression gzip|snappy|lz4|zstd]`; scripts/prepare-tests gets the
-broker. The worker's CPU is counted, not the broker's.
+`python -m benchmarks.kafka [--lines N] [--compression gzip|snappy|lz4|zstd] [--route]`; scripts/prepare-tests
+gets the broker. The worker's CPU is counted, not the broker's.
 """
 
 import argparse
@@ -12,17 +12,23 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
+from detector.cli.start import collect_rarely
+from detector.distributed.routing import Router
 from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.feed import Begin, Feed, PartitionBatch, Shard
 from detector.inputs.kafka.run import run
+from detector.shard.core import Rules, build
 from tests.servers import topics
 from tests.servers.kafka import Broker
+from tests.small_bundle import small_bundle
 
 TOPIC, PARTITIONS = "lines", 4
-LINE = b"2026-01-01T00:00:00.000Z INFO worker-17 request 4711 done in 23 ms, 200 OK, path /v1/items, user %d"
+ROUTED, HOSTS = "routed", 1000
+LINE = b"2026-01-01T00:00:00.000Z worker-%d request 4711 done in 23 ms, 200 OK, path /v1/items, user %d INFO"
 END_S = 300.0
 
 
@@ -68,6 +74,32 @@ class Counting:
         """Keep nothing."""
 
 
+class Routing(Counting):
+    """The router, counted."""
+
+    def __init__(self, lines: int, router: Router) -> None:
+        """Do with each batch what the router does."""
+        super().__init__(lines)
+        self.router = router
+
+    def process(self, batch: PartitionBatch) -> None:
+        """Route a batch, and count it."""
+        self.router.process(batch)
+        super().process(batch)
+
+    def fence(self, shard: Shard) -> int | None:
+        """Where the shard has come to."""
+        return self.router.fence(shard)
+
+    def begin(self, shard: Shard, begin: Begin) -> None:
+        """Take it."""
+        self.router.begin(shard, begin)
+
+    def dropped(self, shards: frozenset[Shard]) -> None:
+        """Let go of them."""
+        self.router.dropped(shards)
+
+
 def cpu_s() -> float:
     """What this process has used."""
     used = getrusage(RUSAGE_SELF)
@@ -77,8 +109,9 @@ def cpu_s() -> float:
 def fill(address: str, lines: int, compression: str | None) -> None:
     """Write the lines; in a process of its own, whose memory is not the worker's."""
     topics.create(address, TOPIC, PARTITIONS)
+    topics.create(address, ROUTED, PARTITIONS)
     for partition in range(PARTITIONS):
-        values = (LINE % number for number in range(lines // PARTITIONS))
+        values = (LINE % (number % HOSTS, number) for number in range(lines // PARTITIONS))
         topics.produce(address, TOPIC, values, partition=partition, compression=compression)
 
 
@@ -87,8 +120,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--compression")
+    parser.add_argument("--route", action="store_true")
     given = parser.parse_args()
     logging.disable()
+    collect_rarely()
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))
         broker.start()
@@ -98,10 +133,16 @@ def main() -> None:
             )
             writer.start()
             writer.join(END_S)
-            counting = Counting(given.lines // PARTITIONS * PARTITIONS)
+            lines = given.lines // PARTITIONS * PARTITIONS
             connection = Connection(brokers=(broker.address,))
             feed = Feed(connection=connection, group="b", topics=(TOPIC,), start="earliest")
-            run(feed, counting, counting)
+            with ExitStack() as stack:
+                counting = Counting(lines)
+                if given.route:
+                    small_bundle(Path(folder) / "bundle", session=False)
+                    core = build(Path(folder) / "bundle", {}, Rules(), [])
+                    counting = Routing(lines, stack.enter_context(closing(Router(core, feed, ROUTED))))
+                run(feed, counting, counting)
         finally:
             broker.kill()
     measured = {

@@ -55,8 +55,8 @@ def _record(topic: str, record: KafkaRecord, key: bytes | None, time_ms: int, pl
 
 def headers_of(shard: Shard, record: KafkaRecord, sub: int = -1, *, more: bool) -> Headers:
     """The headers of what is sent for a record."""
-    place = f"{shard.topic}/{shard.partition}/{record.offset}" + (f":{sub}" if sub >= 0 else "")
-    headers = [(ORIGIN, place.encode()), (TIME, b"%d" % record.time_ms)]
+    place = b"%b/%d/%d" % (shard.topic.encode(), shard.partition, record.offset)
+    headers = [(ORIGIN, place if sub < 0 else b"%b:%d" % (place, sub)), (TIME, b"%d" % record.time_ms)]
     if record.key is not None:
         headers.append((KEY, record.key))
     if more:

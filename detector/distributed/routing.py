@@ -105,21 +105,22 @@ class Router:
 
     def _messages(self, batch: PartitionBatch, read: Read, fence: int) -> Iterator[Message]:
         """What is sent for the records behind the fence; nothing for one that has nothing to say."""
-        found: dict[int, list[Line]] = {}
-        for line, _ in read.lines:
-            found.setdefault(line.offset, []).append(line)
         rejected = {reject.offset for reject in read.rejects}
+        lines, at, more = read.lines, 0, not batch.at_end  # the lines are in the order of their records
         for record in batch.records:
-            offset = record.offset
-            if offset <= fence or not (offset in found or offset in rejected):
+            offset, first = record.offset, at
+            while at < len(lines) and lines[at][0].offset == offset:
+                at += 1
+            if offset <= fence or (at == first and offset not in rejected):
                 continue
-            lines = found.get(offset, [])
-            sources = {line.source for line in lines}
+            sources = {lines[index][0].source for index in range(first, at)} if at - first > 1 else ()
             if len(sources) > 1:
-                yield from self._apart(batch, record, lines, has_rejects=offset in rejected)
+                some = [line for line, _ in lines[first:at]]
+                yield from self._apart(batch, record, some, has_rejects=offset in rejected)
             else:
-                headers = routed.headers_of(batch.shard, record, more=not batch.at_end)
-                yield self._message(batch.shard, record, "".join(sources), record.value, headers)
+                source = lines[first][0].source if at > first else ""
+                headers = routed.headers_of(batch.shard, record, more=more)
+                yield self._message(batch.shard, record, source, record.value, headers)
 
     def _apart(
         self, batch: PartitionBatch, record: KafkaRecord, lines: list[Line], *, has_rejects: bool
