@@ -145,28 +145,34 @@ def test_a_router_whose_shard_was_taken_can_write_no_more(kafka: Broker, core: C
 
 def test_routers_that_share_the_partitions_route_every_line_once(kafka: Broker, core: Core) -> None:
     """One joins while lines are routed, and leaves again."""
-    topic, partitions, each = "router-shared", 4, 700
+    topic, partitions, each = "router-shared", 4, 300
     routed, feed = created(kafka, topic, partitions), feed_of(kafka.address, topic, reread=REREAD)
-    for partition in range(partitions):
-        values = [line.replace(b" web-", b" p%d-" % partition) for line in lines()[:each]]
-        topics.produce(kafka.address, topic, values, partition=partition)
+    values = {
+        p: [line.replace(b" web-", b" p%d-" % p) for line in lines(3 * each)] for p in range(partitions)
+    }
+
+    def produce(part: int) -> None:
+        for partition, some in values.items():
+            taken = some[part * each : (part + 1) * each]
+            topics.produce(kafka.address, topic, taken, partition=partition)
+
     with closing(Router(core, feed, routed)) as one, closing(Router(core, feed, routed)) as other:
+        produce(0)
         first = Running(feed, one)
         until(lambda: one.lines > 100 or first.has_ended)
         second = Running(feed, other)
+        until(lambda: len(other._fences) == partitions // 2 or first.has_ended or second.has_ended)
+        produce(1)
         until(lambda: other.lines > 100 or first.has_ended or second.has_ended)
         second.stop()
-        until(lambda: len(one._ended) == partitions or first.has_ended)
+        produce(2)
+        total = 3 * each * partitions
+        until(lambda: one.lines + other.lines == total or first.has_ended)
         first.stop()
         assert (first.error, second.error) == (None, None)
-        assert one.lines + other.lines == each * partitions
+        assert one.lines + other.lines == total
     found = by_source(record.value for record in routed_lines(kafka, routed))
-    wanted = by_source(
-        line.replace(b" web-", b" p%d-" % partition)
-        for partition in range(partitions)
-        for line in lines()[:each]
-    )
-    assert found == wanted
+    assert found == by_source(line for some in values.values() for line in some)
 
 
 def test_what_continues_a_line_before_a_restart_goes_to_its_source(kafka: Broker, core: Core) -> None:
