@@ -171,6 +171,7 @@ def test_a_redis_that_was_emptied_begins_as_configured_and_says_so(on_stage: Sta
     with redis_serving(tmp_path / "own") as server, on_stage("emptied", redis=server.url) as stage:
         stage.notices.in_order = False
         stage.come_on(600)
+        stage.until(lambda: topics.committed(stage.broker, "emptied", "emptied", 3) is not None)
         before = stage.done()
         server("FLUSHALL")
         stage.until(lambda: stage.done() > before)
@@ -291,7 +292,7 @@ def test_lines_that_retention_took_before_they_were_read_are_counted(on_stage: S
         (entry,) = said(stage.crew.errors, "lines lost to retention")
         assert (entry["shard"], entry["lines"]) == ("retention-0", lost)
         kept = [line for line in stage.load.lines if partition_of(line, session=True) != 0]
-        last = [line for line in stage.load.lines if partition_of(line, session=True) == 0][-1]
+        last = next(line for line in stage.load.lines[::-1] if partition_of(line, session=True) == 0)
         expected = stage.replayed([*kept, last])[0]
         stage.until(lambda: come_to(stage.at, stage.core)[0] == expected)
         stage.notices.check()

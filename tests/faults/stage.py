@@ -206,7 +206,10 @@ def same(what: str, found: Mapping[K, object], expected: Mapping[K, object]) -> 
     missing = [name for name in expected if name not in found]
     extra = [name for name in found if name not in expected]
     other = [name for name in found if name in expected and found[name] != expected[name]]
-    first = "".join(f"\n  found    {found[name]}\n  expected {expected[name]}" for name in other[:1])
+    first = "".join(
+        f"\n  found    {found.get(name)}\n  expected {expected.get(name)}"
+        for name in (*missing[:1], *extra[:1], *other[:1])
+    )
     if missing or extra or other:
         raise AssertionError(
             f"of {len(expected)} {what}s: missing {missing[:3]} ({len(missing)}), "
