@@ -159,7 +159,7 @@ def policy(
         quiet_us=10 * SECOND,
         remember_us=1000 * SECOND,
         max_carried=4,
-        naming=Naming(bundle=bundle.id, after_lines=3, replay=lambda source: f"tailrace replay {source}"),
+        naming=Naming(bundle=bundle.id, after_lines=3, replay=lambda began_us: f"tailrace replay {began_us}"),
     )
 
 

@@ -18,7 +18,7 @@ def _inputs(_: object, tokens: Sequence[Token]) -> list[str]:
 Inputs = Annotated[
     list[str],
     Parameter(
-        help="Files, folders, globs, or - for standard input; .gz and .zst are unpacked.",
+        help="Files, folders, globs, - for standard input, or kafka://TOPIC; .gz and .zst are unpacked.",
         converter=_inputs,
         n_tokens=-1,
     ),

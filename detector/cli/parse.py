@@ -1,16 +1,17 @@
 """`tailrace parse`: what every line is. Reads files, writes JSON lines to standard output."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from detector.cli.feeds import feeds_of
 from detector.cli.options import BundleDir, ConfigFile, InputOptions, Inputs
 from detector.words import counted
 
 if TYPE_CHECKING:
-    from detector.inputs.siblings import Feed
+    from detector.records import Record
     from detector.shard.intake import Intake
     from detector.stages.judge.policy import Explain
 
@@ -30,24 +31,24 @@ def parse(
     Example: tailrace parse app.log --bundle bundle
     """
     from detector.cli.start import core_of, read_settings, warn  # noqa: PLC0415  # heavy: --help need not wait
-    from detector.inputs.paths import find  # noqa: PLC0415
     from detector.shard.intake import Intake  # noqa: PLC0415
 
-    core = core_of(read_settings(config), bundle, options, inputs)
+    settings = read_settings(config)
+    core = core_of(settings, bundle, options, inputs)
     intake = Intake(core.new_reader(), core.parser)
-    write_parsed(intake, core.feeds(find(inputs, warn)), core.explain, core.rules.bounds.max_line_bytes)
+    with feeds_of(core, settings, inputs, warn) as feeds:
+        write_parsed(intake, feeds, core.explain)
     if strange := intake.strange(whole=True):
         warn(strange)
 
 
-def write_parsed(intake: "Intake", feeds: Iterable["Feed"], explain: "Explain", max_line_bytes: int) -> None:
+def write_parsed(intake: "Intake", feeds: Mapping[str, Iterable[list["Record"]]], explain: "Explain") -> None:
     """Print the rows of every log, and on standard error the first rejects and how many there are."""
     from detector.cli.start import warn  # noqa: PLC0415
-    from detector.inputs.read import read_feed  # noqa: PLC0415
 
     count, first = 0, ""
-    for feed in feeds:
-        for timed in intake.timed(feed.origin, read_feed(feed, max_line_bytes=max_line_bytes)):
+    for origin, batches in feeds.items():
+        for timed in intake.timed(origin, batches):
             batch = intake.batch(timed)
             write_rows(parsed_rows(batch.lines, batch.tokens, explain))
             for reject in intake.take_rejects():

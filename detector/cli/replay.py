@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 
+from detector.cli.feeds import feeds_of, files_of, has_topics
 from detector.cli.options import BundleDir, ConfigFile, Format, InputOptions, Inputs
 from detector.cli.outputs import need_folder
 from detector.errors import BadSetup, Unreadable
@@ -15,6 +16,7 @@ from detector.words import counted
 
 if TYPE_CHECKING:
     from detector.cli.spool import Spool
+    from detector.config import Settings
     from detector.embedded.replay import Step, Summary
     from detector.shard.core import Core
 
@@ -79,7 +81,9 @@ def replay(
         with ExitStack() as stack:
             sinks = _Sinks(stack, core, scores if first else None, level, rejects if first else None)
             found: list[str] = []
-            summary = _run(core, inputs, sinks, found, keep_open=keep_open, show=first, json=format == "json")
+            summary = _run(
+                core, settings, inputs, sinks, found, keep_open=keep_open, show=first, json=format == "json"
+            )
         _say(summary, core, json=format == "json")
         damages = damages or found
         if first:
@@ -91,9 +95,7 @@ def replay(
 
 def _check_outputs(inputs: list[str], *outputs: Path | None) -> None:
     """Refuse to write over what is read, or one output over the other."""
-    from detector.inputs.paths import find  # noqa: PLC0415
-
-    taken = {Path(path).resolve() for path in find(inputs) if path != "-"}
+    taken = {Path(path).resolve() for path in files_of(inputs) if path != "-"}
     for output in outputs:
         if output is None:
             continue
@@ -161,6 +163,7 @@ def _open_text(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202  (an
 
 def _run(
     core: "Core",
+    settings: "Settings",
     inputs: list[str],
     sinks: _Sinks,
     damages: list[str],
@@ -173,19 +176,14 @@ def _run(
     from detector.cli.spool import Spool  # noqa: PLC0415
     from detector.cli.start import warn  # noqa: PLC0415  # heavy: --help need not wait
     from detector.embedded.replay import Replay  # noqa: PLC0415
-    from detector.inputs.paths import find  # noqa: PLC0415
-    from detector.inputs.read import read_feed  # noqa: PLC0415
-
-    bound = core.rules.bounds.max_line_bytes
-    found = core.feeds(find(inputs, warn) if show else find(inputs))
 
     def damaged(error: Unreadable) -> None:
         damages.append(str(error).rstrip("."))
 
-    feeds = {feed.origin: read_feed(feed, max_line_bytes=bound, damaged=damaged) for feed in found}
+    told = warn if show else lambda _: None
     run = Replay(core, keep_open=keep_open)
-    with Spool() as latest:
-        for step in run.steps(feeds):
+    with Spool() as latest, feeds_of(core, settings, inputs, told, damaged) as feeds:
+        for step in run.steps(feeds, of_feeds=has_topics(inputs)):
             sinks.take(step)
             _show(step, latest, json=json, show=show)
         _show_text(latest)

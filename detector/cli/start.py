@@ -34,8 +34,11 @@ def core_of(
     *,
     budget: float | None = None,
     want_scores: bool = False,
+    config: Path | None = None,
 ) -> Core:
     """The core as configuration and options describe it; options go before the configuration.
+
+    Commands that alerts name have options, unless it is `config` that says everything.
 
     Raises:
         BadSetup: no bundle is named, or something cannot be used.
@@ -51,7 +54,8 @@ def core_of(
         allowed_lateness_s=settings.input.allowed_lateness_s,
         bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
     )
-    return build(path, input_overrides(settings, options), rules, inputs, want_scores=want_scores)
+    overrides = input_overrides(settings, options)
+    return build(path, overrides, rules, inputs, want_scores=want_scores, config=config)
 
 
 def input_overrides(settings: Settings, options: InputOptions) -> dict[str, object]:

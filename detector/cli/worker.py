@@ -22,5 +22,5 @@ def worker(*, config: ConfigFile = None) -> int:
     settings = read_settings(config)
     topics = [f"kafka://{topic}" for topic in settings.kafka.topics]
     want_scores = settings.kafka.scores_topic is not None
-    core = core_of(settings, None, InputOptions(), topics, want_scores=want_scores)
+    core = core_of(settings, None, InputOptions(), topics, want_scores=want_scores, config=config)
     return run(settings, core, receivers_of(settings, None))

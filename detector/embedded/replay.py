@@ -51,9 +51,12 @@ class Replay:
         self._alerts = 0
         self._first_us: int | None = None
 
-    def steps(self, feeds: Mapping[str, Iterable[list[Record]]]) -> Iterator[Step]:
-        """Advance batch by batch; at the end close what is open, or with `keep_open` what is over by then."""
-        for batch in self._intake.merged(feeds, MAX_LINES):
+    def steps(self, feeds: Mapping[str, Iterable[list[Record]]], *, of_feeds: bool = False) -> Iterator[Step]:
+        """Advance batch by batch; at the end close what is open, or with `keep_open` what is over by then.
+
+        Clocks are those of origins, or `of_feeds`.
+        """
+        for batch in self._intake.merged(feeds, MAX_LINES, of_feeds=of_feeds):
             yield self._step(batch)
         clock = self._intake.clock_us or None
         yield self._step(Batch([], [], [], clock, close_all=not self._keep_open))

@@ -1,13 +1,14 @@
 """Bind the pure core to a bundle, its input settings and a budget. Reads the bundle's files."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from detector.bundle import Bundle, InputSettings, load
 from detector.errors import BadSetup
+from detector.inputs.kafka.spans import since
 from detector.inputs.siblings import Feed
 from detector.records import END, UNKNOWN
 from detector.shard.dating import Dating
@@ -59,11 +60,18 @@ class Core(msgspec.Struct, frozen=True):
 
 
 def build(
-    path: Path, overrides: dict[str, object], rules: Rules, inputs: list[str], *, want_scores: bool = False
+    path: Path,
+    overrides: dict[str, object],
+    rules: Rules,
+    inputs: list[str],
+    *,
+    want_scores: bool = False,
+    config: Path | None = None,
 ) -> Core:
     """Load a bundle and prepare to read, parse, score and judge with it.
 
-    `overrides` are input settings that differ from the bundle's.
+    `overrides` are input settings that differ from the bundle's; a `config` that says them is named in their
+    place in the command that shows an alert again.
 
     Raises:
         BadSetup: the bundle or a setting cannot be used.
@@ -81,7 +89,11 @@ def build(
         bundle=bundle,
         input=settings,
         policy=_policy(
-            bundle, settings, rules, _replay_command(path, overrides, inputs, rules.budget), want_scores
+            bundle,
+            settings,
+            rules,
+            _replay_command(path, overrides, inputs, rules.budget, config),
+            want_scores,
         ),
         explain=explain_by(parser),
         parser=parser,
@@ -105,7 +117,13 @@ def _part(bundle: Bundle, name: str) -> object:
         ) from None
 
 
-def _policy(bundle: Bundle, settings: InputSettings, rules: Rules, command: str, want_scores: bool) -> Policy:
+def _policy(
+    bundle: Bundle,
+    settings: InputSettings,
+    rules: Rules,
+    command: Callable[[int | None], str],
+    want_scores: bool,
+) -> Policy:
     calibration = bundle.calibration
     budget = calibration.budget if rules.budget is None else rules.budget
     session = calibration.session is not None
@@ -125,7 +143,7 @@ def _policy(bundle: Bundle, settings: InputSettings, rules: Rules, command: str,
         quiet_us=resolve_us // QUIET_SHARE,
         remember_us=_remember_us(settings, rules.bounds),
         max_carried=rules.max_carried,
-        naming=Naming(bundle=bundle.id, after_lines=rules.after_lines, replay=lambda _: command),
+        naming=Naming(bundle=bundle.id, after_lines=rules.after_lines, replay=command),
         want_scores=want_scores,
     )
 
@@ -148,16 +166,32 @@ def explain_by(parser: Parser) -> Explain:
     return Explain(template=template, parameters=parser.parameters, pattern=parser.pattern)
 
 
-def _replay_command(path: Path, overrides: dict[str, object], inputs: list[str], budget: float | None) -> str:
-    """The command that shows the same alert again."""
-    words = ["tailrace", "replay", *inputs, "--bundle", str(path)]
-    for name, value in overrides.items():
-        words += _option(_FLAGS.get(name, name), value)
-    words += [] if budget is None else ["--budget", str(budget)]
-    return shlex.join(words)
+def _replay_command(
+    path: Path, overrides: dict[str, object], inputs: list[str], budget: float | None, config: Path | None
+) -> Callable[[int | None], str]:
+    """The command that shows the same alert again, given when the source's life began: topics may be long."""
+    words = ["--bundle", str(path)]
+    if config is None:
+        for name, value in overrides.items():
+            words += _option(_FLAGS[name], value) if name in _FLAGS else []  # others the configuration says
+        words += [] if budget is None else ["--budget", str(budget)]
+    else:
+        words += ["--config", str(config)]
+    return lambda began_us: shlex.join(
+        ["tailrace", "replay", *(since(one, began_us) for one in inputs), *words]
+    )
 
 
-_FLAGS = {"source_fields": "source_field", "idle_timeout_s": "idle_timeout"}
+_FLAGS = {
+    "parser": "parser",
+    "source_fields": "source_field",
+    "source_regex": "source_regex",
+    "session": "session",
+    "idle_timeout_s": "idle_timeout",
+    "event_field": "event_field",
+    "sequence_rows": "sequence_rows",
+    "rotated": "rotated",
+}
 
 
 def _option(name: str, value: object) -> list[str]:

@@ -80,9 +80,20 @@ class Intake:
         """A sentence where the lines are not those that were learnt; of a part, once it is sure."""
         return self._strangeness.sentence(whole=whole)
 
-    def merged(self, feeds: Mapping[str, Iterable[list[Record]]], max_lines: int) -> Iterator[Batch]:
-        """Batches of all origins' lines in the order of their times."""
+    def merged(
+        self, feeds: Mapping[str, Iterable[list[Record]]], max_lines: int, *, of_feeds: bool = False
+    ) -> Iterator[Batch]:
+        """Batches of all feeds' lines in the order of their times.
+
+        Clocks are those of origins; or `of_feeds`, which each have lines of many, as partitions do.
+        """
         timed = [self.timed(origin, batches) for origin, batches in feeds.items()]
+        if of_feeds:
+            named = [_named(feed, batches) for feed, batches in zip(feeds, timed, strict=True)]
+            for items in merge(named, _time_of_named, max_items=max_lines):
+                clocks, falls = self._follow(((feed, after) for _, after, feed in items), NONE)
+                yield self._batch([line for line, _, _ in items], clocks, falls, NONE)
+            return
         ordered = timed[0] if len(timed) == 1 else merge(timed, _time_of, max_items=max_lines)
         for lines in ordered:
             if lines:
@@ -122,7 +133,7 @@ class Intake:
             if self.closing_us(unread) < before_us:
                 falls.append((len(lines), before_us))
             for timed in self.timed(feed, [stretch.records]) if stretch.records else ():
-                before, fallen = self._follow(timed, feed, unread)
+                before, fallen = self._follow(((feed, after) for _, after in timed), unread)
                 falls += [(len(lines) + index, us) for index, us in fallen]
                 clocks += before
                 lines += [line for line, _ in timed]
@@ -134,7 +145,8 @@ class Intake:
     def batch(self, timed: list[Timed], *, feed: str = "", held: AbstractSet[str] = NONE) -> Batch:
         """A batch for the core, with the clock of the feed, or of its own origin, before each line."""
         lines = [line for line, _ in timed]
-        return self._batch(lines, *self._follow(timed, feed, held), held)
+        clocks, falls = self._follow(((feed or line.origin, after) for line, after in timed), held)
+        return self._batch(lines, clocks, falls, held)
 
     def _batch(
         self, lines: list[Line], clocks: list[int], falls: list[tuple[int, int]], held: AbstractSet[str]
@@ -150,17 +162,18 @@ class Intake:
         return [UNKNOWN if line.continuation else match(line.message) for line in lines]
 
     def _follow(
-        self, timed: list[Timed], feed: str, held: AbstractSet[str]
+        self, moves: Iterable[tuple[str, int]], held: AbstractSet[str]
     ) -> tuple[list[int], list[tuple[int, int]]]:
         """Move the feeds' clocks line by line: that of a line's feed before each, where the shard's falls.
+
+        A move is a feed, and its clock after the line.
 
         Where one file is read ahead of another, the other's lines are no later for that.
         """
         before: list[int] = []
         falls: list[tuple[int, int]] = []
         clocks = self._clocks
-        for index, (line, after) in enumerate(timed):
-            name = feed or line.origin
+        for index, (name, after) in enumerate(moves):
             before.append(clocks.of(name))
             fallen_us = clocks.follow(name, after, held)
             if fallen_us is not None:
@@ -181,3 +194,11 @@ class Intake:
 
 def _time_of(timed: Timed) -> int | None:
     return timed[0].time_us
+
+
+def _named(feed: str, batches: Iterable[list[Timed]]) -> Iterator[list[tuple[Line, int, str]]]:
+    return ([(line, after, feed) for line, after in batch] for batch in batches)
+
+
+def _time_of_named(named: tuple[Line, int, str]) -> int | None:
+    return named[0].time_us

@@ -20,6 +20,7 @@ def parse(
     from detector.cli.parse import write_parsed  # noqa: PLC0415
     from detector.cli.start import input_overrides, read_settings, warn  # noqa: PLC0415
     from detector.inputs.paths import find  # noqa: PLC0415
+    from detector.inputs.read import read_feed  # noqa: PLC0415
     from detector.shard.core import explain_by  # noqa: PLC0415
     from detector.shard.dating import Dating  # noqa: PLC0415
     from detector.shard.intake import Intake  # noqa: PLC0415
@@ -38,4 +39,7 @@ def parse(
         parser = Parser(learnt.vocabulary)
         dating = Dating(learnt.input, learnt.headers, bounds)
         intake = Intake(Reader(learnt.input, learnt.headers, bounds, dating.latest_us), parser)
-        write_parsed(intake, dating.feeds(paths), explain_by(parser), bounds.max_line_bytes)
+        feeds = {
+            feed.origin: read_feed(feed, max_line_bytes=bounds.max_line_bytes) for feed in dating.feeds(paths)
+        }
+        write_parsed(intake, feeds, explain_by(parser))

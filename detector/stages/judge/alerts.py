@@ -48,7 +48,7 @@ class Naming(msgspec.Struct, frozen=True):
 
     bundle: str
     after_lines: int
-    replay: Callable[[str], str]  # source -> command
+    replay: Callable[[int | None], str]  # time at which the source's life began -> command
 
 
 def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming) -> Revision:
@@ -74,7 +74,7 @@ def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming
             _shown((opening.position, opening.text), "event"),
         ],
         bundle=naming.bundle,
-        replay=naming.replay(source),
+        replay=naming.replay(state.first_us),
     )
     payload = msgspec.json.encode(alert)
     state.alerts.append(
