@@ -37,9 +37,9 @@ class Routed(NamedTuple):
     mark_us: int | None  # its clock, where it is a mark and no line
 
 
-def record_of(topic: str, record: KafkaRecord) -> Record:
+def record_of(topic: str, record: KafkaRecord, place: str = "") -> Record:
     """A message as the core reads it; its key names the origin, and where nothing else does the source."""
-    return _record(topic, record, record.key, record.time_ms)
+    return _record(topic, record, record.key, record.time_ms, place)
 
 
 def _record(topic: str, record: KafkaRecord, key: bytes | None, time_ms: int, place: str = "") -> Record:
