@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from detector.config.options import RedisAt
-from detector.distributed.partitions import Partitions
-from detector.distributed.trials import ATTEMPTS, Mark, Marking, Trial, encoded
+from detector.distributed.partitions import MarkingStore, Partitions
+from detector.distributed.trials import ATTEMPTS, Mark, Trial, encoded
 from detector.errors import Unavailable
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.records import DeadLetter
@@ -22,7 +22,7 @@ from detector.shard.core import Core
 from detector.stages.parse.parse import Parser
 from detector.store.redis.connect import nodes_at, store_at
 from detector.store.redis.letters import Letters
-from tests.crashing_worker import POISON
+from tests.crashing_worker import BITTER, POISON
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
@@ -94,6 +94,49 @@ def test_a_record_that_kills_the_worker_three_times_is_put_aside(
     assert (headers["x-error-class"], headers["x-offset"], headers["x-attempts"]) == (b"Crash", b"20", b"3")
 
 
+def test_a_record_that_kills_the_router_is_put_aside_under_its_own_place(
+    kafka: Broker, redis: Server, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is handed on unread; a later start, which reads the lines before the fence again, lives on."""
+    sys.stdout.write(f"seed {SEED}\n")
+    topic, log = "crashing-router", tmp_path / "app.log"
+    monkeypatch.setenv("TAILRACE_KAFKA__DEAD_LETTER_TOPIC", f"{topic}-dead")
+    monkeypatch.setenv("TAILRACE_KAFKA__SESSION_TIMEOUT_S", "1.5")
+    lines = [line.rstrip(b"\n") for line in lines_of(SEED, 60)]
+    log.write_bytes(b"".join(line + b"\n" for line in lines))
+    bitter = bad(lines[19], BITTER)
+    topics.create(kafka.address, topic)
+    for made in ("routed", "dead"):
+        topics.create(kafka.address, f"{topic}-{made}")
+    topics.produce(kafka.address, topic, [*lines[:20], bitter, *lines[20:-1]])
+    at, core = RedisAt(url=redis.url, key_prefix=topic), core_of(bundle, log)
+    config = configured(
+        tmp_path / "tailrace.toml",
+        bundle=bundle, broker=kafka.address, topic=topic, redis=redis.url, routed=f"{topic}-routed",
+    )  # fmt: skip
+    for _ in range(ATTEMPTS):
+        with crashing(config) as process:
+            assert process.wait(DEADLINE_S) == -signal.SIGKILL
+    with crashing(config) as process:
+        until(lambda: len(topics.log_of(kafka.address, f"{topic}-dead")) == 1 or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+    topics.produce(kafka.address, topic, lines[-1:])
+    expected = replayed(core, log)
+    with crashing(config) as process:
+        until(lambda: come_to(at, core) == expected or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+    [record] = topics.records(kafka.address, f"{topic}-dead")
+    headers = dict(record.headers)
+    assert record.value == bitter
+    assert headers.pop("x-error")
+    assert headers == {
+        "x-error-class": b"Crash", "x-topic": topic.encode(), "x-partition": b"0", "x-offset": b"20",
+        "x-attempts": b"3",
+    }  # fmt: skip
+
+
 class Died(BaseException):
     """The process is no more."""
 
@@ -112,7 +155,7 @@ class Poisoned(Parser):
 class Mortal:
     """A store whose process somebody kills before or after one of its writes."""
 
-    def __init__(self, store: Marking, writes: float, *, after: bool) -> None:
+    def __init__(self, store: MarkingStore, writes: float, *, after: bool) -> None:
         """Die at that write."""
         self._store, self._left, self._after = store, writes, after
 
@@ -145,7 +188,7 @@ class Host:
         """Work in batches of so many to the end; whether the process has lived so long."""
         with closing(store_at(self.at)) as store:
             work = Partitions(
-                self.core, cast("Marking", Mortal(store, writes, after=after)), [], cache_sources=9
+                self.core, cast("MarkingStore", Mortal(store, writes, after=after)), [], cache_sources=9
             )
             try:
                 fence = work.fence(SHARD)
@@ -169,9 +212,9 @@ def poisoned(lines: list[bytes], places: set[int]) -> list[bytes]:
     return [one for n, line in enumerate(lines) for one in ([bad(line), line] if n in places else [line])]
 
 
-def bad(line: bytes) -> bytes:
+def bad(line: bytes, why: bytes = POISON) -> bytes:
     """A line like another, that kills."""
-    return line.rpartition(b" ")[0] + b" " + POISON
+    return line.rpartition(b" ")[0] + b" " + why
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -255,7 +298,7 @@ def test_servers_that_are_away_are_no_crash(redis: Server, bundle: Path, tmp_pat
 
                 return write
 
-        work = Partitions(core, cast("Marking", Away(store, 0, after=True)), [], cache_sources=9)
+        work = Partitions(core, cast("MarkingStore", Away(store, 0, after=True)), [], cache_sources=9)
         work.fence(SHARD)
         work.begin(SHARD, Begin(-1, None))
         with pytest.raises(Unavailable):

@@ -58,5 +58,5 @@ def routing_feed(feed: Feed, routed_topic: str) -> Feed:
 @contextmanager
 def by_topic(core: Core, feed: Feed, partitions: Partitions, routed_topic: str) -> Iterator[Work]:
     """The work on a `routing_feed`; `partitions` must know the routed topic."""
-    with closing(Router(core, feed, routed_topic)) as router:
+    with closing(Router(core, feed, routed_topic, partitions.trials)) as router:
         yield ByTopic(partitions, router, routed_topic)

@@ -1,9 +1,9 @@
 """The shards of one worker at work: batches of Kafka through the core into the store. Writes the store."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -11,10 +11,11 @@ import structlog
 from detector.distributed import resubmitted
 from detector.distributed.arrivals import Arrivals
 from detector.distributed.counts import check_shard
-from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dead_letter
+from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dead_letter, header
+from detector.distributed.routed import CRASH as ROUTER_CRASH
 from detector.distributed.routed import record_of
-from detector.distributed.trials import Mark, Marking, Trial, encoded
-from detector.errors import BadSetup, Fenced, TailraceError, Unavailable
+from detector.distributed.trials import ATTEMPTS, Marks, Part, Trials
+from detector.errors import BadSetup
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
@@ -22,7 +23,7 @@ from detector.records import DeadLetter, ScoredEvent
 from detector.shard.core import Core
 from detector.shard.hints import Hints
 from detector.shard.work import ShardWork
-from detector.store.contract import Fence
+from detector.store.contract import Fence, Store
 from detector.store.outbox import Enrolment
 from detector.store.redis.topics import PartitionCount
 
@@ -37,13 +38,17 @@ class Position(msgspec.Struct, frozen=True):
     offset: int  # of the last record whose effects are kept; -1 before the first
 
 
+class MarkingStore(Store, Marks, Protocol):
+    """A store that keeps marks beside the fences; a commit removes them."""
+
+
 class Partitions:
     """What a worker does with its share of the partitions; `inputs.kafka.feed.Work`."""
 
     def __init__(
         self,
         core: Core,
-        store: Marking,
+        store: MarkingStore,
         receivers: Iterable[Enrolment],
         *,
         cache_sources: int,
@@ -68,7 +73,7 @@ class Partitions:
         self._arrivals: dict[Shard, Arrivals] = {}
         self._counts = counts or {}
         self._hints = Hints()
-        self._trials: dict[Shard, Trial] = {}  # of shards that have not got on since they began
+        self.trials = Trials(store)
         self._found: dict[Shard, Fence | None] = {}
         self.works: dict[Shard, ShardWork] = {}
 
@@ -108,33 +113,17 @@ class Partitions:
             work.start_cold()
         if shard.topic == self._keeping.routed_topic:
             self._arrivals[shard] = Arrivals(shard, work.reader.memories, time.monotonic())
-        found = self._store.mark(name) if begin.after == begin.fence else None
-        self._trials[shard] = Trial(begin.after, found)
+        self.trials.begin(shard, begin.after, is_known=begin.after == begin.fence)
         if begin.after != begin.fence:
             work.take(Batch([], [], [], work.clock_us or None), _encoded(begin.after))
         self._after(True)  # what waits for delivery here is now ours
 
     def process(self, batch: PartitionBatch) -> None:
         """Commit what the batch calls for."""
-        trial = self._trials.pop(batch.shard, None)
-        if trial is None:
-            self._commit(batch)
-            return
-        for part in trial.parts(batch):
-            with self._marked(batch.shard, part.mark):
-                self._commit(part.batch, self._put_aside(batch.shard, part.aside, trial.attempt - 1))
+        self.trials.each(batch, self._try)
 
-    @contextmanager
-    def _marked(self, shard: Shard, mark: Mark | None) -> Iterator[None]:
-        """Leave a mark; the commit removes it, and so does an error that is not the records' doing."""
-        try:
-            if mark is not None:
-                self._store.set_mark(str(shard), encoded(mark))
-            yield
-        except (Unavailable, Fenced, BadSetup):
-            with suppress(TailraceError):
-                self._store.clear_mark(str(shard))
-            raise
+    def _try(self, part: Part) -> None:
+        self._commit(part.batch, self._put_aside(part.batch.shard, part.aside, part.attempts))
 
     def _put_aside(self, shard: Shard, record: KafkaRecord | None, attempts: int) -> list[DeadLetter]:
         """The dead letter of a record that is not tried again."""
@@ -149,15 +138,30 @@ class Partitions:
         """One commit for the batch, and what its clock calls for after it."""
         work = self.works[batch.shard]
         said = work.counts.said
-        first, again = resubmitted.apart(batch.records)
+        unread, records = self._unread(batch)
+        first, again = resubmitted.apart(records)
         taken = self._taken(work, batch.shard, first)
         judged = resubmitted.judge(self._core, batch.shard, again, self._keeping.routed_topic)
         rejects = [*work.intake.rejects, *judged.rejects]
-        work.intake.rejects = [*aside, *addressed(batch.shard, rejects, batch.records, self._keeping)]
+        work.intake.rejects = [
+            *aside,
+            *unread,
+            *addressed(batch.shard, rejects, batch.records, self._keeping),
+        ]
         work.take(taken, _encoded(batch.last), judged.revisions)
         work.pass_time(taken.clock_us or 0)
         self._hints.tell(work.intake, whole=False)
         self._after(work.counts.said > said)
+
+    def _unread(self, batch: PartitionBatch) -> tuple[list[DeadLetter], list[KafkaRecord]]:
+        """What the router was ended by and has handed on as it was, and the other records."""
+        if batch.shard.topic != self._keeping.routed_topic:
+            return [], batch.records
+        ended = [record for record in batch.records if header(record, ROUTER_CRASH) is not None]
+        letters = [letter for one in ended for letter in self._put_aside(batch.shard, one, ATTEMPTS)]
+        return letters, [
+            record for record in batch.records if record not in ended
+        ] if ended else batch.records
 
     def _taken(self, work: ShardWork, shard: Shard, records: Sequence[KafkaRecord]) -> Batch:
         """The records as the core takes them."""
@@ -186,7 +190,7 @@ class Partitions:
         for shard in shards:
             self.works.pop(shard, None)
             self._arrivals.pop(shard, None)
-            self._trials.pop(shard, None)
+            self.trials.forget(shard)
             self._found.pop(shard, None)
             self._store.release(str(shard))
 

@@ -9,6 +9,7 @@ refused. Our headers say the rest:
     tailrace-key     the record's own key, where it had one
     tailrace-more    the origin's log had more when this was routed
     tailrace-cut     the length of a value that the topic does not take; what is here is its beginning
+    tailrace-crash   the router ended each time that it came to the record, and has not read it
     tailrace-mark    no line: says how far its origin's clock is, microseconds (0: no time yet)
 """
 
@@ -18,8 +19,8 @@ from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.records import Record
 
 OURS = "tailrace-"
-ORIGIN, TIME, KEY, MORE, CUT, MARK = (
-    OURS + name for name in ("origin", "time", "key", "more", "cut", "mark")
+ORIGIN, TIME, KEY, MORE, CUT, CRASH, MARK = (
+    OURS + name for name in ("origin", "time", "key", "more", "cut", "crash", "mark")
 )
 ORIGIN_CHARACTERS = 256  # longest name of an origin
 PLACE_CHARACTERS = 300  # longest place: a topic's name has 249 characters at most

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from detector.distributed import routed
+from detector.distributed.trials import Part, Trials, Unmarked
 from detector.errors import BadRecord
 from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard
 from detector.inputs.kafka.forwarding import Forwarding, Message, partition_of
@@ -30,8 +31,9 @@ _log: Final = structlog.get_logger("router")
 class Router:
     """Forwards what it is given to the routed topic; `inputs.kafka.feed.Work`."""
 
-    def __init__(self, core: Core, feed: Feed, topic: str) -> None:
+    def __init__(self, core: Core, feed: Feed, topic: str, trials: Trials | None = None) -> None:
         """Connect to nothing yet; `close` ends a thread."""
+        self._trials = trials or Trials(Unmarked())
         self._reader = core.new_reader()
         self._forwarding = Forwarding(feed, topic)
         self._fences: dict[Shard, int] = {}
@@ -51,6 +53,8 @@ class Router:
     def begin(self, shard: Shard, begin: Begin) -> None:
         """Take the shard. What is read again before the fence only says which line the next one continues."""
         self._reader.forget(str(shard))
+        fence = begin.after if begin.fence is None else max(begin.fence, begin.after)
+        self._trials.begin(shard, fence, is_known=begin.fence is not None)
         if begin.fence is None or begin.after > begin.fence:
             self._commit(shard, [], begin.after)
         else:
@@ -64,7 +68,10 @@ class Router:
             Fenced: another worker has the shard.
             Unavailable: Kafka does not answer.
         """
-        shard, fence = batch.shard, self._fences[batch.shard]
+        self._trials.each(batch, self._route)
+
+    def _route(self, part: Part) -> None:
+        batch, shard, fence = part.batch, part.batch.shard, self._fences[part.batch.shard]
         records = [routed.record_of(shard.topic, record) for record in batch.records]
         read = self._reader.read(str(shard), records)
         if batch.last <= fence:
@@ -72,6 +79,7 @@ class Router:
         messages = list(self._messages(batch, read, fence))
         self.lines += len(messages)
         messages += self._marks(shard, batch.last, {message[0] for message in messages}, at_end=batch.at_end)
+        messages += self._unread(part, fence)
         self._commit(shard, messages, batch.last)
 
     def tick(self, shard: Shard, quiet_s: float) -> None:  # noqa: ARG002  (the end is the end)
@@ -93,6 +101,7 @@ class Router:
             self._committed_s.pop(shard, None)
             self._ended.discard(shard)
             self._reader.forget(str(shard))
+            self._trials.forget(shard)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -121,6 +130,14 @@ class Router:
                 source = lines[first][0].source if at > first else ""
                 headers = routed.headers_of(batch.shard, record, more=more)
                 yield self._message(batch.shard, record, source, record.value, headers)
+
+    def _unread(self, part: Part, fence: int) -> Iterator[Message]:
+        """What is sent for a record that ended the router: all of it, for the worker to put aside."""
+        shard, record = part.batch.shard, part.aside
+        if record is not None and record.offset > fence:
+            _log.error("record put aside", shard=str(shard), offset=record.offset, attempts=part.attempts)
+            headers = routed.headers_of(shard, record, more=True)
+            yield self._message(shard, record, "", record.value, [*headers, (routed.CRASH, b"")])
 
     def _apart(
         self, batch: PartitionBatch, record: KafkaRecord, lines: list[Line], *, has_rejects: bool

@@ -1,25 +1,27 @@
 """What to do about a record that ends the worker again and again. No I/O.
 
-Before the first batch after a shard's beginning the worker leaves a mark beside the fence: which attempt
-this is to get on from there. The commit that gets on removes it, so does an error that is known; later
-batches leave none. A start that finds a mark knows that the process of that attempt died over it. From the
-second attempt on, records go one by one, and each is named in the mark before it is tried. One that is named
-when the third attempt has ended as well is put aside and not tried again.
+Until a shard gets beyond its fence after it has begun, the worker leaves a mark before each batch: which
+attempt this is to get on from there. What gets on removes it, so does an error that is known; later batches
+leave none. A start that finds a mark knows that the process of that attempt died over it. From the second
+attempt on, records go one by one, and each is named in the mark before it is tried. One that is named when
+the third attempt has ended as well is put aside and not tried again.
 
 So nothing is put aside for having been in the same batch, or because somebody killed the worker: only what
 was tried alone in two attempts one after the other, of which neither came back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from detector.errors import BadSetup, Fenced, TailraceError, Unavailable
 from detector.inputs.kafka.cutting import cut
-from detector.inputs.kafka.feed import KafkaRecord, PartitionBatch
-from detector.store.contract import Store
+from detector.inputs.kafka.feed import KafkaRecord, PartitionBatch, Shard
 
 ATTEMPTS = 3  # that end a worker, before a record is put aside
+REMEMBERED = 100  # records that were put aside, for those that are read again before the fence
 NOBODY = -1
 
 
@@ -29,10 +31,11 @@ class Mark(msgspec.Struct, frozen=True):
     fence: int  # last offset whose effects are kept
     attempt: int
     trying: int = NOBODY  # offset of the record that is tried by itself
+    aside: tuple[int, ...] = ()  # offsets that were put aside
 
 
-class Marking(Store, Protocol):
-    """A store that keeps a mark beside each fence; a commit removes it."""
+class Marks(Protocol):
+    """Keeps a mark for each shard."""
 
     def mark(self, shard: str) -> bytes | None:
         """The mark, where there is one."""
@@ -44,29 +47,44 @@ class Marking(Store, Protocol):
         """Take it away."""
 
 
+class Unmarked:
+    """Keeps no marks: nothing is ever put aside."""
+
+    def mark(self, shard: str) -> None:
+        """Nothing."""
+
+    def set_mark(self, shard: str, mark: bytes) -> None:
+        """Nothing."""
+
+    def clear_mark(self, shard: str) -> None:
+        """Nothing."""
+
+
 class Part(NamedTuple):
     """Some of a batch, to be committed by itself."""
 
     batch: PartitionBatch
     mark: Mark | None = None  # to be left before it
     aside: KafkaRecord | None = None  # a record that is not among its own, and is put aside with its commit
+    attempts: int = 0  # that the record put aside has ended
 
 
 class Trial:
-    """The first batch of a shard after it has begun."""
+    """A shard that has begun and not got beyond its fence."""
 
     def __init__(self, fence: int, found: bytes | None) -> None:
-        """Go by the mark that was found; one of another fence tells nothing."""
-        mark = None if found is None else _decoded(found)
-        if mark is None or mark.fence != fence:
-            mark = Mark(fence, 0)
-        self.attempt = mark.attempt + 1
-        self._named = mark.trying
+        """Go by the mark that was found; one of another fence tells nothing but what was put aside."""
+        mark = (None if found is None else _decoded(found)) or Mark(fence, 0)
+        self.fence, self.aside = fence, mark.aside
+        is_ours = mark.fence == fence
+        self.attempt = mark.attempt + 1 if is_ours else 1
+        self._named = mark.trying if is_ours else NOBODY
 
     def parts(self, batch: PartitionBatch) -> Iterator[Part]:
         """The batch, or its parts; each is asked for once the one before it is committed."""
+        batch = _without(batch, self.aside)
         if self.attempt == 1:
-            yield Part(batch, Mark(batch.after, 1) if batch.records else None)
+            yield Part(batch, self._mark(batch))
         elif self.attempt > ATTEMPTS and self._named != NOBODY:
             yield from self._without_named(batch)
         else:
@@ -81,7 +99,9 @@ class Trial:
             return
         before = [record for record in batch.records if record.offset < named]
         after = [record for record in batch.records if record.offset > named]
-        yield Part(PartitionBatch(batch.shard, batch.after, named, before, at_end=False), None, aside)
+        self.aside = (*self.aside, named)[-REMEMBERED:]
+        led = PartitionBatch(batch.shard, batch.after, named, before, at_end=False)
+        yield Part(led, None, aside, self.attempt - 1)
         yield Part(PartitionBatch(batch.shard, named, batch.last, after, batch.at_end))
 
     def _one_by_one(self, batch: PartitionBatch) -> Iterator[Part]:
@@ -91,12 +111,68 @@ class Trial:
         )
         for single in singles:
             trying = single.records[0].offset if single.records else NOBODY
-            yield Part(single, Mark(single.after, self.attempt, trying) if single.records else None)
+            yield Part(single, self._mark(single, trying))
             if trying == self._named != NOBODY:
                 rest = [record for record in batch.records if record.offset > single.last]
                 if batch.last > single.last:
                     yield Part(PartitionBatch(batch.shard, single.last, batch.last, rest, batch.at_end))
                 return
+
+    def _mark(self, batch: PartitionBatch, trying: int = NOBODY) -> Mark | None:
+        """What to leave before it; nothing where there is nothing to try."""
+        if not batch.records:
+            return None
+        return Mark(max(self.fence, batch.after), self.attempt, trying, self.aside)
+
+
+class Trials:
+    """The trials of the shards that a worker has."""
+
+    def __init__(self, marks: Marks) -> None:
+        """Keep marks there."""
+        self._marks = marks
+        self._trials: dict[Shard, Trial] = {}
+
+    def begin(self, shard: Shard, fence: int, *, is_known: bool) -> None:
+        """Look for the mark of a shard that begins; one whose fence is new has none."""
+        self._trials[shard] = Trial(fence, self._marks.mark(str(shard)) if is_known else None)
+
+    def forget(self, shard: Shard) -> None:
+        """The shard is somebody else's."""
+        self._trials.pop(shard, None)
+
+    def each(self, batch: PartitionBatch, work: Callable[[Part], None]) -> None:
+        """Do the work for a batch, or for its parts one after the other, as often as need be."""
+        trial = self._trials.get(batch.shard)
+        if trial is None:
+            work(Part(batch))
+            return
+        try:
+            for part in trial.parts(batch):
+                if part.mark is not None:
+                    self._marks.set_mark(str(batch.shard), encoded(part.mark))
+                work(part)
+        except (Unavailable, Fenced, BadSetup):  # not the records' doing
+            with suppress(TailraceError):
+                self._clear(batch.shard, trial)
+            raise
+        self._clear(batch.shard, trial)
+        if batch.last > trial.fence:
+            del self._trials[batch.shard]
+
+    def _clear(self, shard: Shard, trial: Trial) -> None:
+        if trial.aside:
+            self._marks.set_mark(str(shard), encoded(Mark(trial.fence, 0, aside=trial.aside)))
+        else:
+            self._marks.clear_mark(str(shard))
+
+
+def _without(batch: PartitionBatch, aside: tuple[int, ...]) -> PartitionBatch:
+    """The batch without what was put aside before."""
+    if not aside:
+        return batch
+    left = [record for record in batch.records if record.offset not in aside]
+    return msgspec.structs.replace(batch, records=left)
 
 
 def _decoded(found: bytes) -> Mark | None:
