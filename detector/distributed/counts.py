@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from detector.errors import BadSetup
 from detector.inputs.kafka.feed import Shard
 from detector.store.redis.nodes import Nodes
-from detector.store.redis.topics import PartitionCount, read_partitions, write_partitions
+from detector.store.redis.topics import PartitionCount, forget_samples, read_partitions, write_partitions
 
 
 def check(
@@ -56,6 +56,7 @@ def confirm(nodes: Nodes, prefix: str, counts: Mapping[str, int]) -> dict[str, i
         before[topic] = None if found is None else found.now
         begun = count if found is None else min(found.begun, count)
         write_partitions(nodes, prefix, topic, PartitionCount(count, begun))
+        forget_samples(nodes, prefix, topic)
     return before
 
 

@@ -9,7 +9,7 @@ from detector.config.options import KafkaAt, Settings
 from detector.inputs.kafka.asking import Cluster, Topic
 from detector.words import duration
 
-Use = Literal["lines", "routed lines", "dead letters", "scores"]
+Use = Literal["lines", "routed lines", "dead letters", "scores", "alerts"]
 
 DAY_MS = 86_400_000
 SHORT_MS = DAY_MS  # a worker that is away over a weekend loses lines of a topic that keeps less
@@ -49,6 +49,8 @@ def needed(settings: Settings) -> list[Needed]:
         found.append(Needed(kafka.dead_letter_topic, "dead letters"))
     if kafka.scores_topic is not None:
         found.append(Needed(kafka.scores_topic, "scores"))
+    told = dict.fromkeys(receiver.topic for receiver in settings.receivers.kafka)
+    found += [Needed(name, "alerts") for name in told]
     return found
 
 
@@ -87,7 +89,7 @@ def faults(one: Needed, topic: Topic | None, brokers: int, lines: Mapping[str, T
         yield f"min.insync.replicas {in_sync}: while one broker is away nothing can be written"
     if one.is_ours and topic.replication >= SAFE and in_sync < SAFE - 1:
         yield f"min.insync.replicas {in_sync}: what was acknowledged may be lost with one broker"
-    if "compact" in policy and one.use != "scores":
+    if "compact" in policy and one.use not in {"scores", "alerts"}:
         yield f"cleanup.policy {policy}: it keeps the last line of a key only; set it to delete"
     kept_ms = retention_ms(topic)
     if kept_ms is not None and kept_ms < SHORT_MS and one.use in {"lines", "routed lines"}:

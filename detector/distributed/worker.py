@@ -18,6 +18,7 @@ from detector.distributed.feed import feed_of
 from detector.distributed.letters import Keeping
 from detector.distributed.partitions import Partitions
 from detector.distributed.scores import Scores
+from detector.distributed.spread import Spread
 from detector.distributed.topics import scored
 from detector.distributed.watched import STORE, Ticking, Watched
 from detector.errors import InDoubt, Unavailable
@@ -25,11 +26,13 @@ from detector.inputs.kafka.asking import partitions
 from detector.inputs.kafka.feed import Shard, Stopping, Work
 from detector.inputs.kafka.run import run
 from detector.inputs.kafka.sending import Sender
+from detector.metrics.committed import Committed, Told
 from detector.metrics.metrics import Metrics
 from detector.records import ScoredEvent
 from detector.shard.core import Core
 from detector.store.outbox import Enrolment
 from detector.store.redis.connect import check, nodes_at, store_at
+from detector.store.redis.nodes import Nodes
 from detector.web.health import Health
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
@@ -105,7 +108,11 @@ class Worker:
             if has_news:
                 news()
 
-        with closing(store_at(settings.redis)) as store, self._scores() as publish:
+        with (
+            closing(store_at(settings.redis)) as store,
+            closing(nodes_at(settings.redis)) as nodes,
+            self._scores() as publish,
+        ):
             self._partitions = Partitions(
                 self._core,
                 store,
@@ -113,7 +120,7 @@ class Worker:
                 cache_sources=settings.redis.cache_sources,
                 counts=counts,
                 after=after,
-                told=self._metrics.committed,
+                told=self._told(nodes),
                 publish=publish,
                 keeping=Keeping(
                     settings.kafka.dead_letter_max_bytes,
@@ -132,6 +139,19 @@ class Worker:
                 yield self._partitions
             finally:
                 self._partitions = None
+
+    def _told(self, nodes: Nodes) -> Told:
+        """Who learns of every commit."""
+        counted = self._metrics.committed
+        if not self._settings.input.keyed:
+            return counted
+        spread = Spread(nodes, self._settings.redis.key_prefix)
+
+        def told(committed: Committed) -> None:
+            counted(committed)
+            spread.note(committed)
+
+        return told
 
     @contextmanager
     def _scores(self) -> Iterator[Callable[[Shard, Sequence[ScoredEvent]], None]]:

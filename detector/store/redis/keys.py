@@ -21,6 +21,7 @@ and for every receiver, with its name at the end:
 and for every topic, with its name in place of the shard's:
 
     partitions hash    how many it has, and how many it had when it was begun
+    samples    hash    partition -> hashes of some of its sources, where the topic is keyed
 """
 
 import re
@@ -29,7 +30,7 @@ from urllib.parse import quote, unquote
 
 SHARD_PARTS = ("fence", "states", "due", "letters", "outbox", "alerts", "receivers")
 RECEIVER_PARTS = ("deliveries", "ready", "waiting", "overtaken")
-TOPIC_PARTS = ("partitions",)
+TOPIC_PARTS = ("partitions", "samples")
 
 
 def key(prefix: str, shard: str, part: str, receiver: str = "") -> str:
