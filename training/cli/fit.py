@@ -81,42 +81,44 @@ def fit(
     from detector.shard.reader import Bounds  # noqa: PLC0415
     from training.cli.progress import Shown  # noqa: PLC0415
     from training.cli.readable_twice import readable_twice  # noqa: PLC0415
+    from training.cli.topics_kept import topics_kept  # noqa: PLC0415
     from training.made import Order  # noqa: PLC0415
     from training.make import can_resume, make  # noqa: PLC0415
 
     settings = read_settings(config)
-    paths = find(files, warn)
-    order = Order(
-        paths=paths,
-        out=out,
-        input=InputSettings(**input_overrides(settings, options)),  # type: ignore[arg-type]
-        model=FitSettings(
-            cell=cell,
-            hidden=hidden,
-            layers=layers,
-            embedding=embedding,
-            window=window,
-            epochs=epochs,
-            seed=seed,
-            device=device,
-        ),
-        budget=budget or settings.alerts.budget,
-        contamination=contamination,
-        resume=resume,
-        bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
-        processes=min(os.cpu_count() or 1, MOST_PROCESSES),
-    )
-    if resume and not can_resume(out):
-        sys.stderr.write(f"nothing to resume: no checkpoint in {out}; the fit starts anew\n")
-    try:
-        with readable_twice(paths), Shown(paths, epochs) as shown:
-            made = make(order, shown.told, shown.stage, lambda: datetime.now(UTC))
-    except KeyboardInterrupt:
-        if can_resume(out):
-            sys.stderr.write(
-                f"interrupted; the same command with --resume goes on from the checkpoint in {out}\n"
-            )
-        raise
+    with topics_kept(files, settings) as inputs:
+        paths = find(inputs, warn)
+        order = Order(
+            paths=paths,
+            out=out,
+            input=InputSettings(**input_overrides(settings, options)),  # type: ignore[arg-type]
+            model=FitSettings(
+                cell=cell,
+                hidden=hidden,
+                layers=layers,
+                embedding=embedding,
+                window=window,
+                epochs=epochs,
+                seed=seed,
+                device=device,
+            ),
+            budget=budget or settings.alerts.budget,
+            contamination=contamination,
+            resume=resume,
+            bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
+            processes=min(os.cpu_count() or 1, MOST_PROCESSES),
+        )
+        if resume and not can_resume(out):
+            sys.stderr.write(f"nothing to resume: no checkpoint in {out}; the fit starts anew\n")
+        try:
+            with readable_twice(paths), Shown(paths, epochs) as shown:
+                made = make(order, shown.told, shown.stage, lambda: datetime.now(UTC))
+        except KeyboardInterrupt:
+            if can_resume(out):
+                sys.stderr.write(
+                    f"interrupted; the same command with --resume goes on from the checkpoint in {out}\n"
+                )
+            raise
     _say(made)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -67,7 +67,7 @@ class Consumer(driver.Consumer):
             )
             if lanes.rebalances == rebalances:
                 ready = [batch for one in fetched for batch in self._batches(one)]
-        except KafkaError:
+        except NoOffsetForPartitionError:
             # A fetch that waits while shards are given out may look where the group was, which is nowhere.
             if lanes.rebalances == rebalances:
                 raise
