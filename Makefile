@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 10
+SEED ?=
 BIN := .venv/bin
 READY := .venv/ready
 BENCHMARKS := bench-parse bench-hdfs bench-sequences bench-watch bench-fit bench-stream bench-sources
@@ -38,6 +40,10 @@ demo-out/bundle: $(READY)
 
 test: servers ## run the tests (ARGS='-k pattern' passes options to pytest)
 	$(BIN)/pytest $(ARGS)
+
+chaos: $(READY) ## random faults under load (MINUTES=10, SEED=n to repeat a choice of faults)
+	bash scripts/prepare-tests
+	$(BIN)/python -m tests.faults.chaos $(MINUTES) $(SEED)
 
 lint: $(READY) ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

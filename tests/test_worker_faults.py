@@ -91,7 +91,7 @@ def test_workers_join_leave_and_die_in_the_middle_of_batches(on_stage: Staged) -
         second = stage.crew.hire()
         stage.until(lambda: stage.members() == 2)
         stage.come_on(200)
-        assert stage.crew.dismiss(second) == 0, stage.crew.last_words()
+        stage.crew.let_go(second)
         stage.come_on(200)
         third = stage.crew.hire()
         stage.until(lambda: stage.members() == 2)
@@ -226,7 +226,7 @@ def test_told_to_end_under_load_it_is_gone_in_time(on_stage: Staged) -> None:
     with on_stage("told-to-end") as stage:
         for _ in range(3):
             stage.come_on(100)
-            assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+            stage.crew.let_go(stage.crew.workers[0])
             stage.crew.hire()
         stage.come_on(100)
         stage.finish()
@@ -249,7 +249,7 @@ def test_told_to_end_while_others_hang_it_is_gone_in_time(
         if hangs == "redis":
             server.freeze()
             stage.notices.down()  # so that this is to be noted in the outbox
-        assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+        stage.crew.let_go(stage.crew.workers[0])
         server.thaw()
         stage.notices.down()
         stage.notices.up()
@@ -268,7 +268,7 @@ def test_told_to_end_while_kafka_is_away_it_is_gone_in_time(on_stage: Staged, tm
         with on_stage("kafka-away", broker=broker.address) as stage:
             stage.come_on(100)
             broker.kill()
-            assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+            stage.crew.let_go(stage.crew.workers[0])
             stage.crew.hire()  # waits for it
             broker.start()
             stage.come_on(100)
@@ -281,7 +281,7 @@ def test_lines_that_retention_took_before_they_were_read_are_counted(on_stage: S
     """The shard jumps and starts cold, people are told, and the other shards are as they were."""
     with on_stage("retention") as stage:
         stage.come_on(300)
-        assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+        stage.crew.let_go(stage.crew.workers[0])
         fence = fences(stage.at)["retention-0"]
         until(lambda: stage.load.counts[0] > fence + 50)
         stage.load.finish()
@@ -303,7 +303,7 @@ def test_a_topic_made_anew_under_its_fences_is_not_read(on_stage: Staged) -> Non
     with on_stage("made-anew") as stage:
         stage.come_on(300)
         expected = stage.settle()
-        assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+        stage.crew.let_go(stage.crew.workers[0])
         topics.delete(stage.broker, "made-anew")
         topics.create(stage.broker, "made-anew", partitions=4)
         topics.produce(stage.broker, "made-anew", stage.load.lines[:10])
@@ -312,7 +312,7 @@ def test_a_topic_made_anew_under_its_fences_is_not_read(on_stage: Staged) -> Non
         assert all(
             "tailrace shards reset" in one["reason"] for one in said(stage.crew.errors, "shard stopped")
         )
-        assert stage.crew.dismiss(stage.crew.workers[0]) == 0, stage.crew.last_words()
+        stage.crew.let_go(stage.crew.workers[0])
         assert come_to(stage.at, stage.core) == expected
 
 

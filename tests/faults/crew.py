@@ -71,6 +71,12 @@ class Crew:
         assert code is not None, f"still there {END_S:.0f} s after SIGTERM: {self.last_words()}"
         return code
 
+    def let_go(self, worker: ForkServerProcess, *, perhaps_starting: bool = False) -> None:
+        """Let it end in order, as nothing is wrong; one that still starts has nothing in hand yet."""
+        code = self.dismiss(worker)
+        fine = {0, -signal.SIGTERM} if perhaps_starting else {0}
+        assert code in fine, f"exit {code} after SIGTERM: {self.last_words()}"
+
     def close(self) -> None:
         """Leave none behind."""
         for worker in list(self.workers):

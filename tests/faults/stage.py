@@ -119,7 +119,7 @@ class Stage:
         self._hasten()
         self.until(lambda: wanted <= self.notices.taken)
         for worker in list(self.crew.workers):
-            assert self.crew.dismiss(worker) == 0, self.crew.last_words()
+            self.crew.let_go(worker, perhaps_starting=True)
         self.notices.check()
         return expected[1]
 
