@@ -88,8 +88,8 @@ class Consumer(driver.Consumer):
             )
             return
         lane.position = fetched.position
-        if fetched.end is not None and fetched.stamp != lane.stamp:
-            lane.stamp, lane.end, lane.answered_s = fetched.stamp, fetched.end, time.monotonic()
+        if fetched.end is not None:
+            lane.hear(fetched.end, fetched.stamp, time.monotonic())
         if not fetched.records:
             return
         records = [KafkaRecord(r.offset, r.timestamp, r.key, r.value, r.headers) for r in fetched.records]

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from detector.inputs.kafka.feed import PartitionBatch, Shard
 
+UNHEARD_S = 5.0  # a broker answers ten times in this, also where there is nothing
+
 
 @dataclass(slots=True)
 class Lane:
@@ -18,6 +20,16 @@ class Lane:
     queued: int = 0  # batches that were fetched and are not processed
     ended_s: float | None = None  # since when everything up to the end is processed
     hinted: int = -1  # the offset that the group was told last
+
+    def hear(self, end: int, stamp: int | None, now_s: float) -> None:
+        """Take the end of the log from an answer; the same answer is there again until the next one comes."""
+        if stamp == self.stamp:
+            return
+        unheard_s = now_s - self.answered_s
+        if self.ended_s is not None and unheard_s > UNHEARD_S:
+            # Nobody answered meanwhile, so nobody could write either: that was no quiet.
+            self.ended_s += unheard_s
+        self.stamp, self.end, self.answered_s = stamp, end, now_s
 
     @property
     def is_at_end(self) -> bool:
