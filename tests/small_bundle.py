@@ -31,8 +31,9 @@ from training.model.settings import Cell
 _WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike"
 WORDS = _WORDS.split()
 TEMPLATES = len(WORDS) - 1  # the last word is never seen in training
-VOCABULARY = of_texts([f"{word} is done for <*>" for word in WORDS[:TEMPLATES]])
-HEADERS = [[{"piece": "time", "kind": "iso", "chosen": True}, {"piece": "host"}]]
+HEADERS: list[list[dict[str, object]]] = [
+    [{"piece": "time", "kind": "iso", "chosen": True}, {"piece": "host"}]
+]
 SECOND = 1_000_000
 
 
@@ -41,11 +42,11 @@ def tail(start: float, scale: float) -> Tail:
     return Tail(start=start, scale=scale, share=0.1, quantiles=[0.0, start])
 
 
-def session_calibration() -> SessionCalibration:
+def session_calibration(templates: int = TEMPLATES) -> SessionCalibration:
     """Calibration under which about every third random session is an alert."""
     rng = np.random.default_rng(3)
     return SessionCalibration(
-        slots=[0, 0, *range(TEMPLATES)],
+        slots=[0, 0, *range(templates)],
         idf=[1.0] * (SLOTS + 1),
         prototypes=rng.dirichlet(np.ones(SLOTS + 1), 4).tolist(),
         unknown_cost=4.0,
@@ -61,10 +62,10 @@ def session_calibration() -> SessionCalibration:
     )
 
 
-def stream_calibration(order_bits: float = 60.0) -> StreamCalibration:
+def stream_calibration(order_bits: float = 60.0, templates: int = TEMPLATES) -> StreamCalibration:
     """Calibration under which random events raise an alert every few dozen."""
     return StreamCalibration(
-        counts=[0.0, 0.0, *(float(i + 1) for i in range(TEMPLATES))],
+        counts=[0.0, 0.0, *(float(i + 1) for i in range(templates))],
         rarity_mean=1.5,
         order_mean=3.0,
         order_slack=0.5,
@@ -106,8 +107,16 @@ def log_line(at_s: float, host: str, word: int, job: int) -> bytes:
     return f"{stamp}Z {host} {WORDS[word]} is done for job-{job}\n".encode()
 
 
-def small_bundle(path: Path, *, session: bool, cell: Cell = "gru") -> Bundle:
-    """Write and load a bundle of random weights drawn from seed 0."""
+def small_bundle(
+    path: Path,
+    *,
+    session: bool,
+    cell: Cell = "gru",
+    seed: int = 0,
+    templates: int = TEMPLATES,
+    headers: list[list[dict[str, object]]] = HEADERS,
+) -> Bundle:
+    """Write and load a bundle of random weights that knows the first templates."""
     calibration = Calibration(
         budget=1.0,
         days=1.0,
@@ -116,21 +125,22 @@ def small_bundle(path: Path, *, session: bool, cell: Cell = "gru") -> Bundle:
         surprise=tail(4.0, 0.3),
         new_templates=0,
         new_template_alerts=True,
-        session=session_calibration() if session else None,
-        stream=None if session else stream_calibration(),
+        session=session_calibration(templates) if session else None,
+        stream=None if session else stream_calibration(templates=templates),
     )
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         created="2026-01-01T00:00:00Z",
         versions={},
         data={},
-        model={"cell": cell, "vocabulary": TEMPLATES + 2},
+        model={"cell": cell, "vocabulary": templates + 2},
         input=_input(session=session),
         files={},
     )
+    vocabulary = of_texts([f"{word} is done for <*>" for word in WORDS[:templates]])
     files = {
-        "model.onnx": export_step(build(ModelShape(TEMPLATES + 2, cell, hidden=16, embedding=8), 0)),
-        "templates.json": msgspec.json.encode({"vocabulary": to_json(VOCABULARY), "headers": HEADERS}),
+        "model.onnx": export_step(build(ModelShape(templates + 2, cell, hidden=16, embedding=8), seed)),
+        "templates.json": msgspec.json.encode({"vocabulary": to_json(vocabulary), "headers": headers}),
         "calibration.json": msgspec.json.encode(calibration),
     }
     if session:

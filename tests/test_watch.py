@@ -1,6 +1,7 @@
 """The loop of `tailrace watch`: crashes, ticks, cuts and files change nothing of what is found."""
 
 import random
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -290,15 +291,17 @@ def test_where_to_begin_is_kept_before_the_first_line(bundle: Path, tmp_path: Pa
             file.writelines(lines_of(2, 5))
 
 
-def test_the_states_of_another_bundle_are_refused(bundle: Path, tmp_path: Path) -> None:
+def test_the_states_of_a_bundle_that_is_gone_are_refused(bundle: Path, tmp_path: Path) -> None:
     """The error names both bundles before anything is read."""
     log, state = tmp_path / "app.log", tmp_path / "state.db"
     log.write_bytes(b"".join(lines_of(1, 10)))
-    with opened(core_of(bundle, log), state, [log]) as watch:
+    first = shutil.copytree(bundle, tmp_path / "first")
+    with opened(core_of(first, log), state, [log]) as watch:
         to_end(watch)
+    shutil.rmtree(first)
     small_bundle(tmp_path / "other", session=False, cell="rnn")
     with (
-        pytest.raises(BadSetup, match=r"was written with bundle \w+, not with \w+"),
+        pytest.raises(BadSetup, match=r"belong to bundle \w+, not to \w+"),
         opened(core_of(tmp_path / "other", log), state, [log]),
     ):
         pass

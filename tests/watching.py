@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from detector.embedded.replay import Replay
-from detector.embedded.watch import SHARD, Bounds, Watch, stored_fence
+from detector.embedded.watch import SHARD, Bounds, Watch
 from detector.inputs.follow import Follower
 from detector.inputs.lines import Lines
 from detector.records import Record, Revision
@@ -113,7 +113,7 @@ def opened(
 ) -> Iterator[Watch]:
     """A watch that goes on from a state file, as the command makes it."""
     with closing(Store(state)) as store:
-        fence = stored_fence(store, core)
+        fence = store.fence(SHARD)
         before = None if fence is None else msgspec.json.decode(fence.fence)
         follower = Follower([str(path) for path in patterns], before, start=start)
         yield Watch(core, store, follower, fence, bounds or Bounds())

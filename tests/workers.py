@@ -154,11 +154,11 @@ def come_to(at: RedisAt, core: Core) -> tuple[States, Revisions]:
         for shard in shards(nodes, at.key_prefix):
             for source, state in store.all_states(shard).items():
                 assert source not in states, f"{source} has a state in two shards"
-                states[source] = _comparable(decode(state, core.bundle.id))
+                states[source] = comparable(decode(state, core.bundle.id))
             name = key(at.key_prefix, shard, "outbox")
             for raw in nodes.ask(name, "HVALS", name):
                 alert_id, revision, _, payload = unpack(raw)
-                revisions[alert_id, revision] = _told(payload.encode())
+                revisions[alert_id, revision] = told(payload.encode())
     return states, revisions
 
 
@@ -167,18 +167,18 @@ def replayed(core: Core, log: Path) -> tuple[States, Revisions]:
     run = Replay(core, keep_open=True)
     feeds = {str(log): [records_of(log, log.read_bytes())]}
     revisions: list[Revision] = [one for step in run.steps(feeds) for one in step.done.revisions]
-    states = {source: _comparable(state) for source, state in run.states.states.items()}
-    return states, {(one.alert_id, one.revision): _told(one.payload) for one in revisions}
+    states = {source: comparable(state) for source, state in run.states.states.items()}
+    return states, {(one.alert_id, one.revision): told(one.payload) for one in revisions}
 
 
-def _comparable(state: SourceState) -> SourceState:
+def comparable(state: SourceState) -> SourceState:
     """A state without positions, which differ between a file and a topic."""
     alerts = [msgspec.structs.replace(alert, payload=b"", after=[]) for alert in state.alerts]
     worst = state.worst and msgspec.structs.replace(state.worst, position="", before=[])
     return msgspec.structs.replace(state, last_position="", ring=b"", alerts=alerts, worst=worst)
 
 
-def _told(payload: bytes) -> dict[str, Any]:
+def told(payload: bytes) -> dict[str, Any]:
     """An alert without positions and the command that shows it."""
     alert = msgspec.json.decode(payload, type=Alert)
     lines = [(line.text, line.role) for line in alert.lines]

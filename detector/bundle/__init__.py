@@ -11,7 +11,7 @@ from detector.bundle.calibration import (
     StreamCalibration,
     Tail,
 )
-from detector.bundle.directory import Bundle, load, write
+from detector.bundle.directory import Bundle, identify, load, write
 from detector.bundle.graphs import EXPECTED, EndingModel, Floats, Ints, StepModel
 from detector.bundle.manifest import SCHEMA_VERSION, InputSettings, Manifest
 
@@ -31,6 +31,7 @@ __all__ = [
     "StepModel",
     "StreamCalibration",
     "Tail",
+    "identify",
     "load",
     "write",
 ]

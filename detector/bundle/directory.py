@@ -60,6 +60,15 @@ def load(path: Path) -> Bundle:
     )
 
 
+def identify(path: Path) -> str:
+    """The id of the bundle that lies there by its manifest alone; nothing else is looked at.
+
+    Raises:
+        BadSetup: there is no manifest that this program reads.
+    """
+    return _manifest(path)[1]
+
+
 def _models(path: Path, files: dict[str, bytes], size: int) -> tuple[StepModel, EndingModel | None]:
     """Open the graphs and run each once, so that what does not fit is known before the first line."""
     name = "model.onnx"

@@ -8,6 +8,7 @@ from math import inf
 
 from detector.config import Settings
 from detector.metrics.metrics import Metrics
+from detector.shard.core import Core
 from detector.web.health import Health
 from detector.web.server import serving
 
@@ -21,6 +22,11 @@ class Observed:
     health: Health
     metrics: Metrics
     served: bool
+
+
+def uses(metrics: Metrics, core: Core) -> None:
+    """Say which bundle is in use from now on."""
+    metrics.uses(core.bundle.id, core.policy.budget, session=core.policy.session)
 
 
 @contextmanager

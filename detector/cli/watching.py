@@ -13,11 +13,11 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
-from detector.cli.observing import Backlog, Observed, observed
+from detector.cli.observing import Backlog, Observed, observed, uses
 from detector.cli.start import EXIT_INTERRUPTED, collect_rarely
 from detector.cli.stopping import Stopping
 from detector.config import Settings
-from detector.embedded.watch import SHARD, Bounds, Watch, follow, stored_fence
+from detector.embedded.watch import SHARD, Bounds, Watch, follow
 from detector.errors import BadSetup, Unreadable
 from detector.inputs.batch import Batch
 from detector.inputs.follow import Follower
@@ -26,6 +26,7 @@ from detector.notify.deliver import Deliverer
 from detector.notify.lane import Habits
 from detector.notify.receivers import STDOUT, JsonLinesReceiver, Receiver, target
 from detector.notify.topic import Putting
+from detector.shard.bundles import Bundles
 from detector.shard.core import Core
 from detector.shard.hints import Hints
 from detector.store.deliveries import open_deliveries
@@ -73,8 +74,8 @@ def run(order: Order, settings: Settings, core: Core) -> int:
         closing(Store(order.state)) as store,
         observed(settings, ("inputs",), names, pause_s=poll_s) as shown,
     ):
-        shown.metrics.uses(core.bundle.id, core.policy.budget, session=core.policy.session)
-        fence = stored_fence(store, core)
+        uses(shown.metrics, core)
+        fence = store.fence(SHARD)
         follower = Follower(
             order.inputs,
             None if fence is None else msgspec.json.decode(fence.fence),
@@ -82,7 +83,8 @@ def run(order: Order, settings: Settings, core: Core) -> int:
             max_line_bytes=core.rules.bounds.max_line_bytes,
         )
         bounds = Bounds(settings.batch.max_lines, settings.batch.max_bytes, settings.state.cache_sources)
-        watch = Watch(core, store, follower, fence, bounds, shown.metrics.committed)
+        bundles = Bundles(core, poll_s=settings.bundle.poll_s, told=partial(uses, shown.metrics))
+        watch = Watch(core, store, follower, fence, bounds, shown.metrics.committed, bundles)
         _log.info(
             "watching",
             inputs=order.inputs,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
-from detector.cli.observing import Backlog, observed
+from detector.cli.observing import Backlog, observed, uses
 from detector.cli.receivers import putting_of
 from detector.cli.start import EXIT_INTERRUPTED, collect_rarely
 from detector.cli.stopping import Stopping
@@ -18,6 +18,7 @@ from detector.distributed.worker import LONGEST_WAIT_S, Worker
 from detector.notify.deliver import Deliverer
 from detector.notify.lane import Habits
 from detector.notify.receivers import Receiver, target
+from detector.shard.bundles import Bundles
 from detector.shard.core import Core
 from detector.store.outbox import Enrolment
 from detector.store.redis.deliveries import Deliveries, open_deliveries
@@ -34,9 +35,10 @@ def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
     collect_rarely()
     names = [receiver.name for receiver in receivers]
     with Stopping() as stopping, observed(settings, CONDITIONS, names, pause_s=LONGEST_WAIT_S) as shown:
-        shown.metrics.uses(core.bundle.id, core.policy.budget, session=core.policy.session)
+        uses(shown.metrics, core)
+        bundles = Bundles(core, poll_s=settings.bundle.poll_s, told=partial(uses, shown.metrics))
         enrolments = [Enrolment(r.name, target(r), r.max_pending, r.enable) for r in receivers]
-        worker = Worker(settings, core, enrolments, shown.health, shown.metrics)
+        worker = Worker(settings, bundles, enrolments, shown.health, shown.metrics)
         outbox = partial(open_deliveries, settings.redis, worker.shards)
         deliverer = Deliverer(
             receivers,

@@ -136,8 +136,13 @@ class BundleAt:
     """Where the bundle lies that training wrote."""
 
     path: Annotated[
-        Path | None, _say("Folder of the bundle; `--bundle` goes before it.", "--bundle is needed")
+        Path | None,
+        _say("Folder of the bundle, or a link to it; `--bundle` goes before it.", "--bundle is needed"),
     ] = None
+    poll_s: Annotated[
+        Positive,
+        _say("How often `watch` and `worker` look whether another bundle lies there, and take it up."),
+    ] = 10.0
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

@@ -20,6 +20,7 @@ from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
 from detector.records import DeadLetter, ScoredEvent
+from detector.shard.bundles import Bundles, Cores
 from detector.shard.core import Core
 from detector.shard.hints import Hints
 from detector.shard.work import ShardWork
@@ -53,20 +54,22 @@ class Partitions:
         *,
         cache_sources: int,
         counts: Mapping[str, PartitionCount] | None = None,
+        bundles: Bundles | None = None,
         after: Callable[[bool], None] = lambda _: None,
         told: Told = nobody,
         keeping: Keeping = Keeping(),  # noqa: B008  (frozen)
-        publish: Callable[[Shard, Sequence[ScoredEvent]], None] = lambda _shard, _events: None,
+        publish: Callable[[Shard, Core, Sequence[ScoredEvent]], None] = lambda *_: None,
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
-        `counts` says how many partitions the topics had when the worker began.
+        `counts` says how many partitions the topics had when the worker began; `bundles` where newer bundles
+        than the core's come from.
         `after` is called when a shard has got on, with whether there may be something to deliver or publish;
         `told` learns of every commit once it is written; `keeping` says how records are put aside, and which
         topic is the routed one; `publish` gets the scores of a batch before its commit.
         """
         self._told = told
-        self._core, self._store = core, store
+        self._bundles, self._store = bundles or Bundles(core), store
         self._receivers = list(receivers)
         self._cache_sources, self._after = cache_sources, after
         self._keeping, self._publish = keeping, publish
@@ -74,38 +77,34 @@ class Partitions:
         self._counts = counts or {}
         self._hints = Hints()
         self.trials = Trials(store)
-        self._found: dict[Shard, Fence | None] = {}
+        self._found: dict[Shard, tuple[Fence | None, Cores]] = {}
         self.works: dict[Shard, ShardWork] = {}
 
     def fence(self, shard: Shard) -> int | None:
         """Where the shard has come to, None where nobody has begun it.
 
         Raises:
-            BadSetup: it was begun with another bundle, or has come while the worker ran.
+            BadSetup: it was begun with a bundle that is gone, or has come while the worker ran.
         """
         check_shard(self._counts, shard)
-        fence = self._found[shard] = self._store.fence(str(shard))
-        if fence is None:
-            return None
-        if fence.bundle != self._core.bundle.id:
-            raise BadSetup(
-                f"the states of {shard} belong to bundle {fence.bundle}, not to {self._core.bundle.id} "
-                f"({self._core.bundle.path}): give that bundle, or another key prefix"
-            )
-        return msgspec.json.decode(fence.fence, type=Position).offset
+        fence, newest = self._store.fence(str(shard)), self._bundles.newest()
+        cores = Cores(newest) if fence is None else self._bundles.of(fence, f"the states of {shard}")
+        self._found[shard] = fence, cores
+        return None if fence is None else msgspec.json.decode(fence.fence, type=Position).offset
 
     def begin(self, shard: Shard, begin: Begin) -> None:
         """Take the shard from where it is read."""
-        name, fence = str(shard), self._found.pop(shard)
+        name, (fence, cores) = str(shard), self._found.pop(shard)
         self._store.enrol(name, self._receivers)
         work = ShardWork(
-            self._core,
+            cores.core,
             self._store,
             name,
             fence,
             cache_sources=self._cache_sources,
             told=self._told,
             publish=partial(self._publish, shard),
+            before=cores.before,
         )
         self.works[shard] = work
         if begin.lost:
@@ -120,6 +119,7 @@ class Partitions:
 
     def process(self, batch: PartitionBatch) -> None:
         """Commit what the batch calls for."""
+        self.works[batch.shard].upgrade(self._bundles.newest())
         self.trials.each(batch, self._try)
 
     def _try(self, part: Part) -> None:
@@ -141,7 +141,7 @@ class Partitions:
         unread, records = self._unread(batch)
         first, again = resubmitted.apart(records)
         taken = self._taken(work, batch.shard, first)
-        judged = resubmitted.judge(self._core, batch.shard, again, self._keeping.routed_topic)
+        judged = resubmitted.judge(work.core, batch.shard, again, self._keeping.routed_topic)
         rejects = [*work.intake.rejects, *judged.rejects]
         work.intake.rejects = [
             *aside,
@@ -174,6 +174,7 @@ class Partitions:
         """Let the shard's clock go on at the end of its log."""
         work, arrivals = self.works[shard], self._arrivals.get(shard)
         said = work.counts.said
+        work.upgrade(self._bundles.newest())
         if work.clock_us:
             unread = frozenset[str]() if arrivals is None else arrivals.unread(time.monotonic())
             work.pass_time(work.intake.closing_us(unread, round(quiet_s * SECOND_US)))

@@ -29,6 +29,7 @@ from detector.inputs.kafka.sending import Sender
 from detector.metrics.committed import Committed, Told
 from detector.metrics.metrics import Metrics
 from detector.records import ScoredEvent
+from detector.shard.bundles import Bundles
 from detector.shard.core import Core
 from detector.store.outbox import Enrolment
 from detector.store.redis.connect import check, nodes_at, store_at
@@ -46,13 +47,13 @@ class Worker:
     def __init__(
         self,
         settings: Settings,
-        core: Core,
+        bundles: Bundles,
         receivers: Sequence[Enrolment],
         health: Health,
         metrics: Metrics,
     ) -> None:
         """Connect to nothing yet; BadSetup lists what the configuration lacks."""
-        self._settings, self._core, self._receivers = settings, core, receivers
+        self._settings, self._bundles, self._receivers = settings, bundles, receivers
         self._health, self._metrics = health, metrics
         self._feed = feed_of(settings)
         self._partitions: Partitions | None = None
@@ -114,11 +115,12 @@ class Worker:
             self._scores() as publish,
         ):
             self._partitions = Partitions(
-                self._core,
+                self._bundles.newest(),
                 store,
                 self._receivers,
                 cache_sources=settings.redis.cache_sources,
                 counts=counts,
+                bundles=self._bundles,
                 after=after,
                 told=self._told(nodes),
                 publish=publish,
@@ -133,7 +135,7 @@ class Worker:
                 topics=feed.topics,
                 group=feed.group,
                 store=f"{server.name} {server.version}",
-                bundle=self._core.bundle.id,
+                bundle=self._bundles.newest().bundle.id,
             )
             try:
                 yield self._partitions
@@ -154,15 +156,14 @@ class Worker:
         return told
 
     @contextmanager
-    def _scores(self) -> Iterator[Callable[[Shard, Sequence[ScoredEvent]], None]]:
+    def _scores(self) -> Iterator[Callable[[Shard, Core, Sequence[ScoredEvent]], None]]:
         """What publishes scores, where they are wanted."""
         topic = self._settings.kafka.scores_topic
         if topic is None:
-            yield lambda _shard, _events: None
+            yield lambda _shard, _core, _events: None
             return
-        template = self._core.explain.template
         with closing(Sender(self._feed.connection)) as sender:
-            yield Scores(sender, topic, lambda token: template(token)[0]).publish
+            yield Scores(sender, topic).publish
 
     @contextmanager
     def _routed(self, partitions: Partitions) -> Iterator[Work]:
@@ -170,7 +171,9 @@ class Worker:
         if self._settings.input.keyed:
             yield partitions
             return
-        with by_topic(self._core, self._feed, partitions, self._settings.kafka.routed_topic) as work:
+        with by_topic(
+            self._bundles.newest(), self._feed, partitions, self._settings.kafka.routed_topic
+        ) as work:
             yield work
 
     @contextmanager

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import msgspec
 
-from detector.errors import BadSetup
 from detector.inputs import batch as inputs
 from detector.inputs.follow import Follower
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import sources_of
+from detector.shard.bundles import Bundles, Cores
 from detector.shard.core import Core
 from detector.shard.work import Counts, ShardWork
 from detector.store.contract import Fence, Store
@@ -29,23 +29,6 @@ class Bounds(msgspec.Struct, frozen=True):
     cache_sources: int = 20_000
 
 
-def stored_fence(store: Store, core: Core) -> Fence | None:
-    """How far the shard has come, None before its first commit.
-
-    Raises:
-        BadSetup: the state file belongs to another bundle.
-    """
-    fence = store.fence(SHARD)
-    if fence is None:
-        return None
-    if fence.bundle != core.bundle.id:
-        raise BadSetup(
-            f"the state file was written with bundle {fence.bundle}, not with {core.bundle.id} "
-            f"({core.bundle.path}): give that bundle, or another --state FILE"
-        )
-    return fence
-
-
 class Watch:
     """Followed files at work: every step ends with a commit."""
 
@@ -57,9 +40,24 @@ class Watch:
         fence: Fence | None,
         bounds: Bounds,
         told: Told = nobody,
+        bundles: Bundles | None = None,
     ) -> None:
-        """Go on from the fence that the follower was made from; `told` learns of every commit."""
-        self.work = ShardWork(core, store, SHARD, fence, cache_sources=bounds.cache_sources, told=told)
+        """Go on from the fence that the follower was made from; `told` learns of every commit.
+
+        Raises:
+            BadSetup: the fence belongs to a bundle that is gone, or that this one cannot succeed.
+        """
+        self._bundles = bundles or Bundles(core)
+        cores = Cores(core) if fence is None else self._bundles.of(fence, "the states in the state file")
+        self.work = ShardWork(
+            cores.core,
+            store,
+            SHARD,
+            fence,
+            cache_sources=bounds.cache_sources,
+            told=told,
+            before=cores.before,
+        )
         self._follower, self._bounds = follower, bounds
         self.spoke: set[str] = set()  # sources that had a line since this was last emptied
 
@@ -71,6 +69,7 @@ class Watch:
     def step(self, *, final: bool = False, wait_s: float = 0.0) -> inputs.Batch:
         """Take what has come, and commit what it calls for."""
         bounds, work = self._bounds, self.work
+        work.upgrade(self._bundles.newest())
         polled = self._follower.poll(bounds.max_lines, bounds.max_bytes, final=final, wait_s=wait_s)
         if polled.parts or polled.losses or _is_moved(polled):
             parts = ((part.origin, part.records) for part in polled.parts)

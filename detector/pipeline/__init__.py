@@ -5,7 +5,7 @@ are cut into batches. Time enters as the lines' own, as their origin's clock bes
 the shard's clock behind a batch, by which the sources without a line are told of time.
 """
 
-from detector.pipeline.batch import Advance, Batch, sources_of
+from detector.pipeline.batch import Advance, Batch, sources_of, without_falls
 from detector.pipeline.step import advance, forget
 
-__all__ = ["Advance", "Batch", "advance", "forget", "sources_of"]
+__all__ = ["Advance", "Batch", "advance", "forget", "sources_of", "without_falls"]

@@ -49,6 +49,8 @@ class Core(msgspec.Struct, frozen=True):
     headers: Headers
     dating: Dating
     rules: Rules
+    where: Path  # the bundle's directory, links followed
+    again: Callable[[Path], "Core"]  # the same settings with another bundle
 
     def new_reader(self) -> Reader:
         """A reader that has read nothing; it dates lines by the files that `feeds` has named."""
@@ -76,6 +78,7 @@ def build(
     Raises:
         BadSetup: the bundle or a setting cannot be used.
     """
+    where = path.resolve()  # before it is read: should a link be changed meanwhile, the digests tell
     bundle = load(path)
     settings = effective(bundle.manifest.input, overrides)
     session = bundle.calibration.session is not None
@@ -100,6 +103,8 @@ def build(
         headers=headers,
         dating=dating,
         rules=rules,
+        where=where,
+        again=lambda other: build(other, overrides, rules, inputs, want_scores=want_scores),
     )
 
 

@@ -1,6 +1,6 @@
 """Lines of all origins in the order of their shard, with their tokens and its clock. No I/O."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -34,11 +34,17 @@ class Intake:
         self._clocks = Clocks(
             {origin: memory.clock.now_us or 0 for origin, memory in reader.memories.items()}
         )
+        self.also: Callable[[str, list[Record]], None] | None = None  # is shown every record too
         self.rejects: Sequence[Reject] = []
         self.lines = 0
         self.continuations = 0
         self.named = self.nameless = 0  # events
         self.nameless_text = b""  # of the first
+        self._strangeness = Strangeness(reader.headers)
+
+    def use(self, reader: Reader, parser: Parser) -> None:
+        """Read with these from here on; clocks and counts stay."""
+        self._reader, self._parser = reader, parser
         self._strangeness = Strangeness(reader.headers)
 
     @property
@@ -54,6 +60,8 @@ class Intake:
         """Decode an origin's records as they come."""
         for records in batches:
             read = self._reader.read(origin, records)
+            if self.also is not None:
+                self.also(origin, records)
             self.rejects = [*self.rejects, *read.rejects]
             self.continuations += read.continuations
             self.lines += len(records)

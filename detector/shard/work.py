@@ -6,18 +6,23 @@ Nothing counts before its commit: after a crash the shell begins where the last 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from time import perf_counter
+from typing import Final
 
 import msgspec
+import structlog
 
 from detector.metrics.committed import Committed, Told, nobody
-from detector.pipeline import Advance, Batch, advance, forget, sources_of
+from detector.pipeline import Advance, Batch, sources_of
 from detector.records import Reject, Revision, ScoredEvent
+from detector.shard import remembered
 from detector.shard.core import Core
 from detector.shard.intake import Intake
+from detector.shard.judging import Alone, Both, Judged, Judging, Place
 from detector.shard.reader import decode_memories, encode_memories
-from detector.shard.stored import StoredStates
-from detector.stages.judge.state import decode
+from detector.shard.remembered import Remembered, Succession
 from detector.store.contract import Commit, Fence, Store
+
+_log: Final = structlog.get_logger("shards")
 
 MAX_DUE = 1000  # sources that one batch takes up because time has passed
 ALL_DUE = -1
@@ -53,23 +58,35 @@ class ShardWork:
         *,
         cache_sources: int,
         told: Told = nobody,
-        publish: Callable[[Sequence[ScoredEvent]], None] = lambda _: None,
+        publish: Callable[[Core, Sequence[ScoredEvent]], None] = lambda _core, _events: None,
+        before: Core | None = None,
     ) -> None:
-        """Go on from a fence; `publish` gets scores before their commit, `told` of it once written."""
+        """Go on from a fence; `publish` gets scores before their commit, `told` of it once written.
+
+        `before` is the core of the bundle before, where the fence names one and it is still there.
+        """
         self._core, self._store, self.shard, self._told = core, store, shard, told
         self._publish = publish
+        self._place = Place(store, shard, cache_sources)
+        known = remembered.of_fence(fence)
+        self._memories = known.memories
         self.reader = core.new_reader()
-        if fence is not None and fence.memory:
-            memories = msgspec.msgpack.decode(fence.memory, type=dict[str, bytes])
-            self.reader.memories.update(decode_memories(memories))
+        self.reader.memories.update(decode_memories(known.memories))
         self.intake = Intake(self.reader, core.parser)
-        self._states = StoredStates(store, shard, core.bundle.id, cache_sources)
+        self._judging: Judging = Alone(core, self._place)
+        if fence is not None and known.succession is not None:
+            old_id = remembered.bundles_of(fence)[1] or ""
+            self._judge_by(Both(before, core, old_id, known.succession, self._place))
         self._number = 0 if fence is None else fence.number
         self._fence = b"" if fence is None else fence.fence
-        self._memory = b"" if fence is None else fence.memory
         self._sources = store.sources(shard)
         self._told_lines = 0
         self.counts = Counts()
+
+    @property
+    def core(self) -> Core:
+        """By what lines are read, and sources judged; for a while some by the bundle before."""
+        return self._core
 
     @property
     def clock_us(self) -> int:
@@ -79,7 +96,7 @@ class ShardWork:
     def take(self, batch: Batch, fence: bytes, more: Sequence[Revision] = ()) -> None:
         """Commit what a batch calls for, and more revisions, together with the input's position behind it."""
         self._fence = fence
-        self._memory = msgspec.msgpack.encode(encode_memories(self.reader.memories))
+        self._memories = encode_memories(self.reader.memories)
         self._advance(batch, more=more)
 
     def pass_time(self, clock_us: int, spare: AbstractSet[str] = frozenset()) -> None:
@@ -90,23 +107,68 @@ class ShardWork:
                 if at is not None and at < clock_us:
                     raise RuntimeError(f"{source} is due at {at} by {clock_us}, again and again")
 
+    def upgrade(self, newest: Core) -> None:
+        """Go on with the newest bundle from here, which is between two batches.
+
+        Sources of the one before change over one by one; while there are any, another bundle has to wait.
+        """
+        judging = self._judging
+        if isinstance(judging, Both):
+            if judging.is_lost:
+                self._give_up(judging)
+            return
+        if newest.bundle.id != self._core.bundle.id:
+            self._take_up(newest)
+
     def start_cold(self) -> None:
         """Forget every source and clock of the shard: lines between then and now are lost."""
-        names, clock_us = list(self._store.all_states(self.shard)), self.clock_us or None
-        for start in range(0, len(names), MAX_DUE):
-            loaded = self._states.load(names[start : start + MAX_DUE])
-            self._commit(forget(loaded, clock_us), Batch([], [], [], clock_us), loaded.keys(), score_s=0.0)
+        clock_us = self.clock_us or None
+        for names in self._all_sources():
+            self._commit(self._judging.forget(names, clock_us), Batch([], [], [], clock_us))
         self.reader.memories.clear()
         self.intake, self._told_lines = Intake(self.reader, self._core.parser), 0
+        self.intake.also = self._judging.also
 
     def open_sources(self) -> int:
         """Count the sources whose life has not ended; reads every stored state."""
-        bundle_id = self._core.bundle.id
-        return sum(not decode(state, bundle_id).ended for state in self._store.each_state(self.shard))
+        return sum(map(self._judging.is_open, self._store.each_state(self.shard)))
+
+    def _take_up(self, newest: Core) -> None:
+        old, clock_us = self._core, self.clock_us
+        left = self.open_sources()
+        _log.info(
+            "taking up bundle", shard=self.shard, bundle=newest.bundle.id, before=old.bundle.id, sources=left
+        )
+        self._core = newest
+        memories, self.reader = self.reader.memories, newest.new_reader()
+        self.reader.memories.update(memories)
+        self.intake.use(self.reader, newest.parser)
+        self._judging = Alone(newest, self._place)
+        if left:
+            idle_us = old.policy.idle_us
+            until_us = None if idle_us is None or not clock_us else clock_us + idle_us
+            # Lines that were read before have left no trace but what both readers know.
+            before = Succession(str(old.where), self._memories, until_us, left)
+            self._judge_by(Both(old, newest, old.bundle.id, before, self._place))
+        if self._number:
+            self._commit(Judged(Advance({}, {}, [], [], [], 0, 0), {}, 0), _nothing(clock_us))
+
+    def _give_up(self, judging: Both) -> None:
+        """The bundle before is gone: its sources go on cold."""
+        _log.error("bundle before is gone", shard=self.shard, bundle=self._core.bundle.id, cold=judging.left)
+        for names in self._all_sources():
+            self._commit(judging.give_up(names, self.clock_us), _nothing(self.clock_us))
+
+    def _judge_by(self, judging: Judging) -> None:
+        self._judging, self.intake.also = judging, judging.also
+
+    def _all_sources(self) -> list[list[str]]:
+        names = list(self._store.all_states(self.shard))
+        return [names[start : start + MAX_DUE] for start in range(0, len(names), MAX_DUE)]
 
     def _due(self, clock_us: int, limit: int, spare: AbstractSet[str]) -> list[str]:
         most = limit if limit == ALL_DUE else limit + len(spare)
-        return [name for name in self._states.due(clock_us, most) if name not in spare]
+        return [name for name in self._judging.due(clock_us, most) if name not in spare]
 
     def _advance(
         self, batch: Batch, spare: AbstractSet[str] = frozenset(), more: Sequence[Revision] = ()
@@ -115,26 +177,25 @@ class ShardWork:
         # What a clock called for that went back within the batch cannot be said later: it is taken up whole.
         most = ALL_DUE if batch.falls else MAX_DUE
         names = sorted(sources_of(batch.lines).union(self._due(batch.latest_us, most, spare)))
-        core, loaded = self._core, self._states.load(names)
-        began_s = perf_counter()
-        done = advance(loaded, batch, core.bundle, core.policy, core.explain)
-        score_s = perf_counter() - began_s
-        done.revisions.extend(more)
-        if done.events:
-            self._publish(done.events)
-        self._commit(done, batch, loaded.keys(), score_s=score_s)
-        return done
+        judged = self._judging.advance(names, batch)
+        judged.done.revisions.extend(more)
+        for core, events in judged.scored:
+            if events:
+                self._publish(core, events)
+        self._commit(judged, batch)
+        return judged.done
 
-    def _commit(self, done: Advance, batch: Batch, before: AbstractSet[str], *, score_s: float) -> None:
-        """Write what a batch did; `before` are its sources that had a state."""
-        rejects = self.intake.take_rejects()
+    def _commit(self, judged: Judged, batch: Batch) -> None:
+        """Write what a batch did."""
+        rejects, done, judging = self.intake.take_rejects(), judged.done, self._judging
+        succession = judging.succession(self._memories)
         commit = Commit(
             shard=self.shard,
             based_on=self._number,
-            bundle=self._core.bundle.id,
+            bundle=judging.named(),
             fence=self._fence,
-            memory=self._memory,
-            states=self._states.keep(done.states),
+            memory=remembered.encode(Remembered(self._memories, str(self._core.where), succession)),
+            states=judged.states,
             due_us=done.due_us,
             revisions=done.revisions,
             rejects=rejects,
@@ -144,7 +205,7 @@ class ShardWork:
         commit_s = perf_counter() - began_s
         self._number += 1
         self._count(done, rejects)
-        self._sources += sum((kept is not None) - (name in before) for name, kept in done.states.items())
+        self._sources += judged.appeared
         records, self._told_lines = self.intake.lines - self._told_lines, self.intake.lines
         self._told(
             Committed(
@@ -155,10 +216,13 @@ class ShardWork:
                 rejects=rejects,
                 sources=self._sources,
                 clock_us=self.clock_us,
-                score_s=score_s,
+                score_s=judged.score_s,
                 commit_s=commit_s,
             )
         )
+        if isinstance(judging, Both) and succession is None:
+            _log.info("bundle taken up", shard=self.shard, bundle=self._core.bundle.id)
+            self._judge_by(Alone(self._core, self._place))
 
     def _count(self, done: Advance, rejects: list[Reject]) -> None:
         counts = self.counts
@@ -170,3 +234,7 @@ class ShardWork:
         counts.ended += len(done.closed)
         counts.late += done.late
         counts.dropped += done.dropped
+
+
+def _nothing(clock_us: int) -> Batch:
+    return Batch([], [], [], clock_us or None)
