@@ -12,6 +12,7 @@ from detector.config.options import RedisAt
 from detector.distributed.by_topic import by_topic, routing_feed
 from detector.distributed.letters import Keeping
 from detector.distributed.partitions import Partitions
+from detector.shard.bundles import Bundles
 from detector.store.outbox import Enrolment
 from detector.store.redis.connect import store_at
 from tests.kafka_feeds import Running, feed_of
@@ -54,7 +55,7 @@ def test_what_is_routed_comes_to_what_replay_comes_to(
     with closing(store_at(at)) as store:
         keeping = Keeping(routed_topic=routed)
         partitions = Partitions(core, store, [Enrolment("ops", "there")], cache_sources=20, keeping=keeping)
-        with by_topic(core, feed, partitions, routed) as work:
+        with by_topic(Bundles(core), feed, partitions, routed) as work:
             running = Running(feed, work)
             until(lambda: running.has_ended or _counted(partitions) == len(lines))
             # What ended is said as the marks of the routers come in, after the last line.

@@ -8,15 +8,16 @@ import msgspec
 from detector.distributed.partitions import Partitions
 from detector.distributed.routing import REREAD, Router
 from detector.inputs.kafka.feed import Begin, Feed, PartitionBatch, Shard, Work
-from detector.shard.core import Core
+from detector.shard.bundles import Bundles
 
 
 class ByTopic:
     """Two kinds of work in one group; `inputs.kafka.feed.Work`."""
 
-    def __init__(self, partitions: Partitions, router: Router, routed_topic: str) -> None:
+    def __init__(self, partitions: Partitions, router: Router, routed_topic: str, bundles: Bundles) -> None:
         """Give the routed topic to the partitions, and all others to the router."""
         self._partitions, self._router, self._routed_topic = partitions, router, routed_topic
+        self._bundles = bundles
 
     def fence(self, shard: Shard) -> int | None:
         """Where the shard has come to."""
@@ -28,6 +29,7 @@ class ByTopic:
 
     def process(self, batch: PartitionBatch) -> None:
         """Route a batch, or commit what it calls for."""
+        self._router.use(self._bundles.newest())
         self._of(batch.shard).process(batch)
 
     def tick(self, shard: Shard, quiet_s: float) -> None:
@@ -56,7 +58,7 @@ def routing_feed(feed: Feed, routed_topic: str) -> Feed:
 
 
 @contextmanager
-def by_topic(core: Core, feed: Feed, partitions: Partitions, routed_topic: str) -> Iterator[Work]:
+def by_topic(bundles: Bundles, feed: Feed, partitions: Partitions, routed_topic: str) -> Iterator[Work]:
     """The work on a `routing_feed`; `partitions` must know the routed topic."""
-    with closing(Router(core, feed, routed_topic, partitions.trials)) as router:
-        yield ByTopic(partitions, router, routed_topic)
+    with closing(Router(bundles.newest(), feed, routed_topic, partitions.trials)) as router:
+        yield ByTopic(partitions, router, routed_topic, bundles)

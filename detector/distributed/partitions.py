@@ -15,7 +15,6 @@ from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dea
 from detector.distributed.routed import CRASH as ROUTER_CRASH
 from detector.distributed.routed import record_of
 from detector.distributed.trials import ATTEMPTS, Marks, Part, Trials
-from detector.errors import BadSetup
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch

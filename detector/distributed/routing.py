@@ -34,12 +34,19 @@ class Router:
     def __init__(self, core: Core, feed: Feed, topic: str, trials: Trials | None = None) -> None:
         """Connect to nothing yet; `close` ends a thread."""
         self._trials = trials or Trials(Unmarked())
-        self._reader = core.new_reader()
+        self._core, self._reader = core, core.new_reader()
         self._forwarding = Forwarding(feed, topic)
         self._fences: dict[Shard, int] = {}
         self._committed_s: dict[Shard, float] = {}
         self._ended: set[Shard] = set()  # of these every partition knows that their end was reached
         self.lines = 0  # sent since the start
+
+    def use(self, core: Core) -> None:
+        """Find sources as this core does from here on, which is between two batches."""
+        if core is not self._core:
+            self._core, memories = core, self._reader.memories
+            self._reader = core.new_reader()
+            self._reader.memories.update(memories)
 
     def fence(self, shard: Shard) -> int | None:
         """Where the shard has come to, None where nobody has begun it; whoever had it can write no more.

@@ -171,9 +171,7 @@ class Worker:
         if self._settings.input.keyed:
             yield partitions
             return
-        with by_topic(
-            self._bundles.newest(), self._feed, partitions, self._settings.kafka.routed_topic
-        ) as work:
+        with by_topic(self._bundles, self._feed, partitions, self._settings.kafka.routed_topic) as work:
             yield work
 
     @contextmanager

@@ -104,7 +104,7 @@ def build(
         dating=dating,
         rules=rules,
         where=where,
-        again=lambda other: build(other, overrides, rules, inputs, want_scores=want_scores),
+        again=lambda other: build(other, overrides, rules, inputs, want_scores=want_scores, config=config),
     )
 
 
