@@ -1,19 +1,27 @@
 """A new bundle succeeds the one before it source by source, and nobody is blind or told twice."""
 
 import random
+import sqlite3
 import sys
 from collections import Counter
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from detector.errors import BadSetup
 from detector.records import Alert, Record
-from detector.stages.judge.state import decode
+from detector.stages.judge.lives import end_life
+from detector.stages.judge.state import decode, encode, new_state
 from detector.stages.judge.stream import WARM_EVENTS
-from tests.small_bundle import small_bundle
+from tests.small_bundle import TEMPLATES, log_line, small_bundle
 from tests.succession import AT, LATE_HOST, Run, Two, alone, cut, records_of, roughened, straight
+from tests.watching import START_S
 from tests.workers import NAMES
+
+AT_ONCE = 60  # lines of one time stamp before the newer bundle, and as many after it
 
 
 @pytest.fixture(scope="module", params=["streams", "sessions", "forgetful streams", "other headers"])
@@ -175,6 +183,51 @@ def test_a_third_bundle_waits(two: Two, tmp_path: Path) -> None:
     run.go(third, range(AT + 20, len(records) + 20, 20))
     assert run.bundles() == third.bundle.id
     assert {one[0].bundle for one in run.alerts().values()} >= {two.old.bundle.id, third.bundle.id}
+
+
+def test_what_a_life_has_left_belongs_to_no_bundle(two: Two, tmp_path: Path) -> None:
+    """It may be older than both bundles that share the sources: it lies there for weeks."""
+    records = records_of(15)
+    run = Run(tmp_path / "state.db", records)
+    run.go(two.old, [AT])
+    left = msgspec.structs.replace(new_state(16, session=two.session), earlier=1, remembered_us=0)
+    end_life(left)
+    with closing(sqlite3.connect(run.state, isolation_level=None)) as connection:
+        row = ("job-99999", 0, encode(left, "of long ago"))
+        connection.execute("INSERT INTO source (source, due_us, state) VALUES (?, ?, ?)", row)
+    run.go(two.new, range(AT + 4, len(records), 20))
+    assert run.bundles() == two.new.bundle.id
+    assert "job-99999" not in run.states()
+
+
+def test_no_two_alerts_of_a_source_have_one_id(tmp_path: Path) -> None:
+    """The same message at the same time, as often into what each bundle has of the source."""
+    two, odd = Two.made(tmp_path, session=False), 40
+    words = [TEMPLATES if number in {odd, AT_ONCE + odd} else number % 3 for number in range(2 * AT_ONCE)]
+    lines = [log_line(START_S, "web-a", word, 1).rstrip(b"\n") for word in words]
+    run = Run(tmp_path / "state.db", [Record("app", line, at, at + 1) for at, line in enumerate(lines)])
+    run.go(two.old, [AT_ONCE])
+    run.go(two.new, [2 * AT_ONCE])
+    found = {told[0].position: name for name, told in run.alerts().items() if told[0].rule == "new-template"}
+    assert found.keys() == {str(odd), str(AT_ONCE + odd)}
+    assert len(set(found.values())) == 2
+
+
+@pytest.mark.parametrize("size", [7, 1000])
+def test_a_silence_ends_with_the_line_with_which_its_source_changes_over(tmp_path: Path, size: int) -> None:
+    """The older bundle has said it, or would have; the newer one knows nothing of it."""
+    two, early = Two.made(tmp_path, session=False), 250
+    spoken = [*range(early + WARM_EVENTS), *range(early + WARM_EVENTS + 60, early + WARM_EVENTS + 80)]
+    hosts = ["web-a" if second in set(spoken) else "web-b" for second in range(spoken[-1] + 1)]
+    lines = [log_line(START_S + at, host, at % 3, 1).rstrip(b"\n") for at, host in enumerate(hosts)]
+    run = Run(tmp_path / "state.db", [Record("app", line, at, at + 1) for at, line in enumerate(lines)])
+    run.go(two.old, [early])
+    run.go(two.new, [*range(early + size, len(lines), size), len(lines)])
+    [told] = [some for some in run.alerts().values() if some[0].rule == "silence"]
+    assert [one.status for one in told] == ["firing", "resolved"]
+    assert {one.bundle for one in told} == {two.old.bundle.id}
+    back = lines[early + WARM_EVENTS + 60].split()[0].decode()
+    assert datetime.fromisoformat(told[-1].resolved_at or "") == datetime.fromisoformat(back)
 
 
 def _event(alert: Alert) -> tuple[str, str, str, float]:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from detector.bundle import load
 from detector.cli.__main__ import app
 from detector.cli.run import run
 from tests.receiver import Script, serving
@@ -161,3 +162,33 @@ def test_a_session_bundle_is_served_alike(folder: Folder) -> None:
     with watching(folder) as (_, port):
         until(lambda: scraped(port)["tailrace_expected_alerts_total", ()] > 0)
         assert scraped(port)["tailrace_alert_budget", ()] == 200.0
+
+
+def test_a_new_bundle_is_taken_up_while_it_watches(folder: Folder) -> None:
+    """The metric names it at once, and the state file once the last source has changed over to it."""
+    first = folder.bundle.rename(folder.path / "first")
+    folder.bundle.symlink_to(first)
+    second = small_bundle(folder.path / "second", session=False, seed=1)
+    folder.config.write_text(folder.config.read_text() + "[bundle]\npoll_s = 0.05\n")
+    names = {load(first).id, second.id}
+
+    def shown(port: int) -> set[str]:
+        found = {labels[0][1] for name, labels in scraped(port) if name == "tailrace_bundle_info"}
+        assert found <= names
+        return found
+
+    def named() -> str:
+        with closing(sqlite3.connect(folder.state, timeout=30.0)) as connection:
+            return str(connection.execute("SELECT bundle FROM shard").fetchone()[0])
+
+    with watching(folder) as (process, port):
+        until(lambda: commits_of(folder.state) > 0)
+        assert shown(port) == names - {second.id}
+        (folder.path / "next").symlink_to(second.path)
+        (folder.path / "next").rename(folder.bundle)
+        until(lambda: shown(port) == {second.id})
+        with folder.log.open("ab") as file:
+            file.writelines(lines_of(7, 900)[300:])
+        until(lambda: named() == second.id)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0

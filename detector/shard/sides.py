@@ -51,7 +51,8 @@ def decode(data: bytes, old: str, new: str) -> Sides:
         stored = _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise BadSetup(f"a stored state cannot be read ({error}); start with a new state file") from error
-    if stored.version != CODEC_VERSION or stored.owner not in {old, new, named(new, old)}:
+    is_known = stored.state.ended or stored.owner in {old, new, named(new, old)}
+    if stored.version != CODEC_VERSION or not is_known:
         raise BadSetup(
             f"a stored state belongs to bundle {stored.owner} (codec {stored.version}), neither to {old} nor "
             f"to {new} (codec {CODEC_VERSION}); use that bundle or start with a new state file"
