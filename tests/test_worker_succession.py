@@ -5,13 +5,18 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from detector.config.options import RedisAt
+from detector.distributed.partitions import Partitions
+from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.records import Record
+from detector.shard.core import Core
 from detector.stages.judge.state import decode
+from detector.store.redis.connect import store_at
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
@@ -93,6 +98,39 @@ def test_a_worker_takes_up_a_bundle_while_lines_flow(kafka: Broker, redis: Serve
     assert come_to(at, two.new) == (states, revisions)
     assert len(said(errors, "taking up bundle")) == PARTITIONS
     assert len(said(errors, "bundle taken up")) == PARTITIONS
+
+
+@pytest.mark.parametrize("lost", [0, 10])
+def test_a_shard_begins_again_although_its_older_bundle_is_gone(
+    redis: Server, tmp_path: Path, lost: int
+) -> None:
+    """Cold, also where retention has taken lines meanwhile."""
+    two, shard = Two.made(tmp_path, session=False), Shard("logs", 0)
+    at = RedisAt(url=redis.url, key_prefix=f"gone-{lost}")
+    records = [KafkaRecord(one.offset, 0, None, one.value, ()) for one in records_of(SEED, 300)]
+
+    def work(core: Core, begin: Begin, end: int) -> str:
+        with closing(store_at(at)) as store:
+            partitions = Partitions(core, store, [], cache_sources=9)
+            assert partitions.fence(shard) == begin.fence
+            partitions.begin(shard, begin)
+            some = records[begin.after + 1 : end]
+            partitions.process(PartitionBatch(shard, begin.after, end - 1, some, at_end=False))
+            assert partitions.works[shard].counts.lines == len(some)
+            fence = store.fence(str(shard))
+        assert fence is not None
+        return fence.bundle
+
+    assert work(two.old, Begin(-1, None), 100) == two.old.bundle.id
+    assert work(two.new, Begin(99, 99), 110) == f"{two.old.bundle.id}>{two.new.bundle.id}"
+    two.old.where.rename(tmp_path / "moved")
+    assert work(two.new, Begin(109 + lost, 109, lost), 300) == two.new.bundle.id
+    states, _ = come_to(at, two.new)
+    assert len(states) == len({_host(record.value or b"") for record in records[lost and 110 + lost :]})
+
+
+def _host(line: bytes) -> bytes:
+    return line.split()[1]
 
 
 def _undisturbed(two: Two, lines: Sequence[bytes], folder: Path) -> tuple[States, Revisions]:
