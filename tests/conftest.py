@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.kafka_rights import guarded_with_users
+from tests.recordings import SESSION_ID, SYSTEMS, fitted
 from tests.servers.kafka import Broker
 from tests.servers.kafka_guarded import Guarded
 
@@ -29,3 +31,19 @@ def kafka_guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]
     """One broker with logins and rights for all tests that need them."""
     with guarded_with_users(tmp_path_factory.mktemp("kafka-guarded")) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One bundle for each recorded server, fitted at one false alert a day."""
+    return {
+        system: fitted(system, tmp_path_factory.mktemp(system) / "bundle", "--budget", "1")
+        for system in SYSTEMS
+    }
+
+
+@pytest.fixture(scope="session")
+def session_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that knows PostgreSQL's sessions."""
+    how = ("--session", "--source-regex", SESSION_ID)
+    return fitted("postgres", tmp_path_factory.mktemp("sessions") / "bundle", *how)

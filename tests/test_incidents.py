@@ -5,8 +5,6 @@ What is expected comes from the time line that each fault script wrote by its ow
 """
 
 import re
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,48 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-FIXTURES = Path(__file__).parent / "fixtures"
+from tests.recordings import FIXTURES, run
+
 GRACE = timedelta(minutes=1)  # a sixth of a second when it was recorded
-SESSION_ID = r"^\S+ \S+ UTC \[\d+\] ([0-9a-f]+\.[0-9a-f]+)"
 
 REDIS = ["kill-9", "disk-full", "link-cut", "out-of-memory", "corrupt-aof", "bad-reload"]
 POSTGRES = ["kill-9", "backend-killed", "disk-full", "wrong-password", "corrupt-page", "bad-reload", "lock"]
-
-
-def run(module: str, *arguments: str) -> str:
-    """Run a command as a user does, and give what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One bundle for each server, fitted on its training recording at one false alert a day."""
-    made = {}
-    for system in ("redis", "postgres"):
-        made[system] = tmp_path_factory.mktemp(system) / "bundle"
-        run(
-            "training.cli",
-            "fit",
-            str(FIXTURES / system / "train"),
-            "--out",
-            str(made[system]),
-            "--budget",
-            "1",
-        )
-    return made
-
-
-@pytest.fixture(scope="session")
-def session_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that knows PostgreSQL's sessions: one connection each, named in every line."""
-    bundle = tmp_path_factory.mktemp("sessions") / "bundle"
-    how = ["--session", "--source-regex", SESSION_ID]
-    run("training.cli", "fit", str(FIXTURES / "postgres" / "train"), "--out", str(bundle), *how)
-    return bundle
 
 
 def alerts_of(recording: Path, bundle: Path) -> list[dict[str, Any]]:

@@ -162,10 +162,10 @@ def come_to(at: RedisAt, core: Core) -> tuple[States, Revisions]:
     return states, revisions
 
 
-def replayed(core: Core, log: Path) -> tuple[States, Revisions]:
+def replayed(core: Core, *logs: Path) -> tuple[States, Revisions]:
     """The states and every revision of `replay --keep-open`, without positions."""
     run = Replay(core, keep_open=True)
-    feeds = {str(log): [records_of(log, log.read_bytes())]}
+    feeds = {str(log): [records_of(log, log.read_bytes())] for log in logs}
     revisions: list[Revision] = [one for step in run.steps(feeds) for one in step.done.revisions]
     states = {source: comparable(state) for source, state in run.states.states.items()}
     return states, {(one.alert_id, one.revision): told(one.payload) for one in revisions}

@@ -1,8 +1,9 @@
 """The records of one routed partition on their way into the core, each on its own origin's clock. No I/O.
 
-Lines of several origins' partitions meet in one routed partition, and after a pause one origin's may come
-hours before another's. So each origin has its own clock, and one of which there is more to come holds back
-the endings of the sources that are here: the router says which (`routed`).
+Lines of several origins' partitions meet in one routed partition, and one origin's may come hours before
+another's: after a pause, or because its router is quicker. So each origin has its own clock, and one that has
+more to come, or was heard a moment ago, holds back the endings of the sources that are here: the router says
+which have more (`routed`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,49 +15,55 @@ from detector.pipeline import Batch
 from detector.records import Record, Reject
 from detector.shard.intake import Intake, Stretch
 
-HEARD_S = 60.0  # a router that says nothing for so long after a start has nothing to say
+MORE_S = 60.0  # an origin that is said to have more, and says nothing for so long, is waited for no longer
+HEARD_S = 2.0  # routers take turns: who was heard so lately is not behind, whatever its clock says
 
 
 class Arrivals:
-    """Which origins of one routed partition have more to come."""
+    """Which origins of one routed partition hold endings back."""
 
     def __init__(self, shard: Shard, known: Iterable[str], now_s: float) -> None:
         """Nobody has been heard since the start: all that are known may have more."""
-        self._shard, self._begun_s = shard, now_s
-        self._unread, self._unheard = frozenset(known), set(known)
+        self._shard = shard
+        self._more = set(known)
+        self._heard_s = dict.fromkeys(self._more, now_s)
 
     def unread(self, now_s: float) -> frozenset[str]:
-        """The origins that hold endings back."""
-        if self._unheard and now_s - self._begun_s > HEARD_S:
-            self._unread -= self._unheard
-            self._unheard.clear()
-        return self._unread
+        """The origins that hold endings back; `now_s` is any clock that only goes forward."""
+        for feed, at_s in list(self._heard_s.items()):
+            if now_s - at_s >= (MORE_S if feed in self._more else HEARD_S):
+                del self._heard_s[feed]
+                self._more.discard(feed)
+        return frozenset(self._heard_s)
 
     def batch(self, intake: Intake, records: Sequence[KafkaRecord], now_s: float) -> Batch:
         """The records as a batch for the core."""
-        self.unread(now_s)
         arrived = [routed.read(self._shard, record) for record in records]
-        taken = intake.of_feeds(self._stretches(arrived), self._unread)
+        for one in arrived:
+            self._heard_s[one.feed] = now_s
+            if one.more:
+                self._more.add(one.feed)
+            else:
+                self._more.discard(one.feed)
+        unread = self.unread(now_s)
+        taken = intake.of_feeds(_stretches(arrived, unread), unread)
         intake.rejects = [*intake.rejects, *(_cut(one) for one in arrived if one.cut)]
         return taken
 
-    def _stretches(self, arrived: Iterable[Routed]) -> Iterator[Stretch]:
-        feed, records = "", list[Record]()
-        for one in arrived:
-            is_unread = one.feed in self._unread
-            if records and (one.feed != feed or one.more != is_unread or one.mark_us is not None):
-                yield Stretch(feed, records, self._unread)
-                records = []
-            if one.more != is_unread:
-                self._unread = self._unread | {one.feed} if one.more else self._unread - {one.feed}
-            self._unheard.discard(one.feed)
-            feed = one.feed
-            if one.mark_us is not None:
-                yield Stretch(feed, [], self._unread, one.mark_us)
-            elif not one.cut:
-                records.append(one.record)
-        if records:
-            yield Stretch(feed, records, self._unread)
+
+def _stretches(arrived: Iterable[Routed], unread: frozenset[str]) -> Iterator[Stretch]:
+    feed, records = "", list[Record]()
+    for one in arrived:
+        if records and (one.feed != feed or one.mark_us is not None):
+            yield Stretch(feed, records, unread)
+            records = []
+        feed = one.feed
+        if one.mark_us is not None:
+            yield Stretch(feed, [], unread, one.mark_us)
+        elif not one.cut:
+            records.append(one.record)
+    if records:
+        yield Stretch(feed, records, unread)
 
 
 def _cut(one: Routed) -> Reject:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from itertools import repeat
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
@@ -56,15 +57,25 @@ def delete_before(address: str, topic: str, partition: int, offset: int) -> None
 
 
 def produce(
-    address: str, topic: str, values: Iterable[bytes], *, partition: int = 0, compression: str | None = None
+    address: str,
+    topic: str,
+    values: Iterable[bytes],
+    *,
+    partition: int = 0,
+    compression: str | None = None,
+    times_ms: Iterable[int] | None = None,
 ) -> None:
-    """Write records, and come back when the broker has them."""
+    """Write records, with the time of each where it is not now, and come back when the broker has them."""
+    at_ms: Iterable[int | None] = repeat(None) if times_ms is None else times_ms
 
     async def written() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=address, compression_type=compression, linger_ms=5)
         await producer.start()
         try:
-            sent = [await producer.send(topic, value, partition=partition) for value in values]
+            sent = [
+                await producer.send(topic, value, partition=partition, timestamp_ms=time_ms)
+                for value, time_ms in zip(values, at_ms, strict=False)
+            ]
             await asyncio.gather(*sent)
         finally:
             await producer.stop()

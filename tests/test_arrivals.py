@@ -1,0 +1,65 @@
+"""Which origins of a routed partition hold back what is said of sources that are silent."""
+
+from pathlib import Path
+
+import pytest
+
+from detector.distributed.arrivals import HEARD_S, MORE_S, Arrivals
+from detector.distributed.routed import MARK, MORE, ORIGIN
+from detector.inputs.kafka.feed import KafkaRecord, Shard
+from detector.shard.intake import Intake
+from tests.small_bundle import small_bundle
+from tests.watching import core_of
+
+SHARD = Shard("routed", 0)
+HOUR_US = 3_600_000_000
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of long-lived sources."""
+    path = tmp_path_factory.mktemp("bundle")
+    small_bundle(path, session=False)
+    return path
+
+
+def mark(origin: str, clock_us: int, *, more: bool = False) -> KafkaRecord:
+    """What a router says of an origin that has no line for this partition."""
+    headers = [(ORIGIN, f"logs/{origin}/7".encode()), (MARK, b"%d" % clock_us)]
+    return KafkaRecord(0, 0, None, b"", (*headers, *([(MORE, b"")] if more else [])))
+
+
+@pytest.fixture
+def intake(bundle: Path) -> Intake:
+    """Where the records go."""
+    core = core_of(bundle)
+    return Intake(core.new_reader(), core.parser)
+
+
+def test_an_origin_that_was_heard_a_moment_ago_is_not_overtaken(intake: Intake) -> None:
+    """Routers take turns; what one brings is hours of event time when history is read."""
+    arrivals = Arrivals(SHARD, [], 0.0)
+    arrivals.batch(intake, [mark("0", HOUR_US)], 10.0)
+    batch = arrivals.batch(intake, [mark("1", 9 * HOUR_US)], 10.0 + HEARD_S / 2)
+    assert batch.clock_us == HOUR_US
+    assert intake.closing_us(arrivals.unread(10.0 + HEARD_S)) == 9 * HOUR_US
+
+
+def test_an_origin_with_more_is_waited_for_while_it_says_so(intake: Intake) -> None:
+    """A router that has gone away holds nothing back for ever, whatever the others bring meanwhile."""
+    arrivals = Arrivals(SHARD, [], 0.0)
+    arrivals.batch(intake, [mark("0", HOUR_US, more=True)], 0.0)
+    for second in range(1, 60):
+        batch = arrivals.batch(intake, [mark("1", (second + 1) * HOUR_US)], float(second))
+        assert batch.clock_us == HOUR_US
+    batch = arrivals.batch(intake, [mark("1", 100 * HOUR_US)], MORE_S)
+    assert batch.clock_us == 100 * HOUR_US
+
+
+def test_after_a_start_every_known_origin_may_have_more(intake: Intake) -> None:
+    """Until it says that it has not, or for a minute."""
+    arrivals = Arrivals(SHARD, ["logs/0", "logs/1"], 0.0)
+    assert arrivals.unread(MORE_S - 1.0) == {"logs/0", "logs/1"}
+    arrivals.batch(intake, [mark("0", HOUR_US)], MORE_S - 1.0)
+    assert arrivals.unread(MORE_S) == {"logs/0"}
+    assert arrivals.unread(MORE_S + HEARD_S) == set()
