@@ -16,10 +16,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from detector.distributed.arrivals import Arrivals
 from detector.distributed.letters import Keeping, addressed
-from detector.distributed.routed import CUT, MARK, ORIGIN
-from detector.distributed.routing import REREAD, Router
+from detector.distributed.routed import CUT, MARK, ORIGIN, headers_of
+from detector.distributed.routing import CUT_BYTES, REREAD, Router, _size
 from detector.errors import Fenced
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
+from detector.inputs.kafka.forwarding import room
 from detector.pipeline import Batch
 from detector.records import DeadLetter, Record
 from detector.shard.core import Core
@@ -253,6 +254,46 @@ def test_a_record_that_the_routed_topic_does_not_take_is_put_aside(kafka: Broker
     assert len(batch.lines) == 2
     assert (letter.place, letter.size) == (f"{topic}/0/1", len(values[1]))
     assert f"record of {len(values[1])} bytes" in letter.reason
+
+
+def test_headers_and_keys_that_the_routed_topic_does_not_take_are_left_out(kafka: Broker, core: Core) -> None:
+    """The line itself is routed whole, to the partition of its source, and the next one follows it."""
+    topic, noise = "router-headers", random.Random(2).randbytes(9000)
+    routed, shard = created(kafka, topic, max_message_bytes="10000"), Shard(topic, 0)
+    values = [line + b" " + b"x" * 3000 for line in lines()[:3]]
+    records = [
+        KafkaRecord(0, T, None, values[0], (("h", noise),)),
+        KafkaRecord(1, T, noise, values[1], ()),
+        record(2, values[2]),
+    ]
+    with closing(Router(core, feed_of(kafka.address, topic), routed)) as router:
+        begun(router, shard)
+        router.process(batch_of(shard, -1, records))
+    found = routed_lines(kafka, routed)
+    assert sorted(one.value for one in found) == sorted(values)
+    batch, letters = arrived(core, found)
+    assert (len(batch.lines), letters) == (3, [])
+
+
+@pytest.mark.parametrize("max_message_bytes", [10_000, 1_048_588, 5_000_000])
+def test_what_is_as_large_as_may_be_is_taken(kafka: Broker, core: Core, max_message_bytes: int) -> None:
+    """Whole where it just fits, cut where it is a byte longer, though it cannot be packed."""
+    topic = f"router-bound-{max_message_bytes}"
+    routed = created(kafka, topic, max_message_bytes=str(max_message_bytes))
+    shard, noise = Shard(topic, 0), random.Random(3).randbytes(max_message_bytes)
+    with closing(Router(core, feed_of(kafka.address, topic), routed)) as router:
+        begun(router, shard)
+        bare = router._message(
+            shard, record(0, b""), "web", b"", headers_of(shard, record(0, b""), more=False)
+        )
+        fits = room(max_message_bytes) - _size(bare.key or b"", b"", bare.headers)
+        sent = [
+            router._message(shard, record(0, noise), "web", noise[:length], bare.headers)
+            for length in (fits, fits + 1)
+        ]
+        router._commit(shard, sent, 0)
+    sizes = [len(one.value) for one in routed_lines(kafka, routed)]
+    assert sizes == [fits, CUT_BYTES]
 
 
 def test_what_cannot_be_read_is_put_aside_by_the_worker(kafka: Broker, core: Core) -> None:

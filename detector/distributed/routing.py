@@ -14,7 +14,7 @@ from detector.distributed import routed
 from detector.distributed.trials import Part, Trials, Unmarked
 from detector.errors import BadRecord
 from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard
-from detector.inputs.kafka.forwarding import Forwarding, Message, partition_of
+from detector.inputs.kafka.forwarding import Forwarding, Message, partition_of, room
 from detector.records import Line
 from detector.shard.core import Core
 from detector.shard.reader import Read
@@ -22,8 +22,7 @@ from detector.stages.decode.split import each_log
 
 REREAD = 200  # offsets before the fence, for the lines that continue one before it
 REFRESH_S = 6 * 3600.0  # Kafka forgets offsets that nobody commits for a week
-OVERHEAD_BYTES = 128  # of a message, beside its key, value and headers, and of the batch that it is in
-CUT_BYTES = 1024  # kept of a value that the topic does not take
+CUT_BYTES = 1024  # kept of a value that the topic does not take, of its key and of each header of ours
 
 _log: Final = structlog.get_logger("router")
 
@@ -167,17 +166,22 @@ class Router:
     def _message(
         self, shard: Shard, record: KafkaRecord, source: str, value: bytes | None, headers: routed.Headers
     ) -> Message:
-        """A message in the partition of its source, or of its origin where it has none."""
+        """A message in the partition of its source, or of its origin where it has none.
+
+        One that is too large goes without the record's own headers, and cut where that is not enough.
+        """
         key = source.encode("utf-8", "replace") if source else record.key or shard.topic.encode()
-        value = value or b""
-        bound = self._forwarding.max_message_bytes - OVERHEAD_BYTES
-        if len(value) + len(key) > bound - 2 * CUT_BYTES and _size(key, value, headers) > bound:
-            headers = [
-                *((name, content[:CUT_BYTES]) for name, content in headers if name.startswith(routed.OURS)),
-                (routed.CUT, b"%d" % len(value)),
-            ]
-            key, value = key[:CUT_BYTES], value[:CUT_BYTES]
-        partition = partition_of(key, self._forwarding.partitions)
+        value, partition = value or b"", partition_of(key, self._forwarding.partitions)
+        bound = room(self._forwarding.max_message_bytes)
+        is_plain = not record.headers and len(record.key or b"") < CUT_BYTES
+        if (is_plain and len(value) + len(key) <= bound - 2 * CUT_BYTES) or _size(
+            key, value, headers
+        ) <= bound:
+            return Message(partition, key, value, headers)
+        key = key[:CUT_BYTES]
+        headers = [(name, content[:CUT_BYTES]) for name, content in headers if name.startswith(routed.OURS)]
+        if _size(key, value, headers) > bound:
+            headers, value = [*headers, (routed.CUT, b"%d" % len(value))], value[:CUT_BYTES]
         return Message(partition, key, value, headers)
 
     def _marks(self, shard: Shard, offset: int, written: set[int], *, at_end: bool) -> list[Message]:

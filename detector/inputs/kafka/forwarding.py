@@ -32,6 +32,8 @@ CLOSE_S = 1.0  # for a producer to let go
 TRANSACTION_MS = 60_000  # after which the broker ends what nobody ends
 BATCH_BYTES = 1 << 18  # sent to one partition at once, as far as there is so much
 USUAL_MESSAGE_BYTES = 1_000_000  # of a topic that does not say what it takes
+OVERHEAD_BYTES = 1_024  # of a message, beside its key, value and headers, and of the batch that it is in
+PACKED = 4_096  # packing what cannot be packed adds a byte to so many, and often less
 HASHED = 1 << 16  # keys whose partition is remembered
 
 _log: Final = structlog.get_logger("router")
@@ -51,6 +53,11 @@ class Message(NamedTuple):
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key, as Kafka's own producers choose it."""
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def room(max_message_bytes: int) -> int:
+    """The bytes that a message's key, value and headers may take, where a topic takes so much."""
+    return max_message_bytes - OVERHEAD_BYTES - max_message_bytes // PACKED
 
 
 class Forwarding:
@@ -118,7 +125,7 @@ class Forwarding:
             transactional_id=f"{self.group}-{shard.topic}-{shard.partition}",
             transaction_timeout_ms=TRANSACTION_MS,
             compression_type="lz4",
-            max_batch_size=min(BATCH_BYTES, self.max_message_bytes),
+            max_batch_size=min(BATCH_BYTES, room(self.max_message_bytes)),
             max_request_size=self.max_message_bytes,
         )
         await producer.start()
