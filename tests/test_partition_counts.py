@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from detector.config.options import RedisAt
+from detector.distributed.by_topic import by_topic
 from detector.distributed.counts import check, confirm
 from detector.distributed.partitions import Partitions
+from detector.distributed.routing import Router
 from detector.errors import BadSetup
+from detector.inputs.kafka.feed import Shard
+from detector.shard.bundles import Bundles
 from detector.store.redis.connect import nodes_at, store_at
 from detector.store.redis.topics import PartitionCount
 from tests.kafka_feeds import Running, feed_of
@@ -97,3 +101,40 @@ def test_topics_that_are_routed_grow_as_they_like(redis: Server) -> None:
         assert check(nodes, "free", {"routed": 8}, ["routed"])["routed"] == PartitionCount(8, 4)
         assert confirm(nodes, "free", {"routed": 2, "new": 1}) == {"routed": 8, "new": None}
         assert check(nodes, "free", {"routed": 2}, ["routed"])["routed"] == PartitionCount(2, 2)
+
+
+def test_lines_are_routed_to_no_partition_that_is_not_confirmed(
+    kafka: Broker, redis: Server, bundle: Path, tmp_path: Path
+) -> None:
+    """The router refuses a routed topic that grew as soon as it takes a shard, and sends nothing there."""
+    topic, routed = "regrown", "regrown-routed"
+    topics.create(kafka.address, topic)
+    topics.create(kafka.address, routed, partitions=3)
+    core, at, feed = (
+        core_of(bundle, tmp_path),
+        RedisAt(key_prefix=topic, url=redis.url),
+        feed_of(kafka.address, topic),
+    )
+    with closing(store_at(at)) as store:
+        counts = {routed: PartitionCount(2, 2)}
+        partitions = Partitions(core, store, [], cache_sources=10, counts=counts)
+        with (
+            by_topic(Bundles(core), feed, partitions, routed) as work,
+            pytest.raises(BadSetup, match=r"regrown-routed has 3 partitions, and had 2.*shards confirm"),
+        ):
+            work.fence(Shard(topic, 0))
+
+
+def test_a_routed_topic_that_grows_under_the_router_is_refused(
+    kafka: Broker, bundle: Path, tmp_path: Path
+) -> None:
+    """At the next shard that it takes, though nobody has noted the number."""
+    topic, routed = "outgrown", "outgrown-routed"
+    topics.create(kafka.address, topic, partitions=2)
+    topics.create(kafka.address, routed, partitions=3)
+    feed = feed_of(kafka.address, topic)
+    with closing(Router(core_of(bundle, tmp_path), feed, routed)) as router:
+        router.fence(Shard(topic, 0))
+        topics.widen(kafka.address, routed, 5)
+        with pytest.raises(BadSetup, match="has 5 partitions, and had 3"):
+            router.fence(Shard(topic, 1))

@@ -60,5 +60,7 @@ def routing_feed(feed: Feed, routed_topic: str) -> Feed:
 @contextmanager
 def by_topic(bundles: Bundles, feed: Feed, partitions: Partitions, routed_topic: str) -> Iterator[Work]:
     """The work on a `routing_feed`; `partitions` must know the routed topic."""
-    with closing(Router(bundles.newest(), feed, routed_topic, partitions.trials)) as router:
+    noted = partitions.counts.get(routed_topic)
+    count = None if noted is None else noted.now
+    with closing(Router(bundles.newest(), feed, routed_topic, partitions.trials, count)) as router:
         yield ByTopic(partitions, router, routed_topic, bundles)

@@ -73,7 +73,7 @@ class Partitions:
         self._cache_sources, self._after = cache_sources, after
         self._keeping, self._publish = keeping, publish
         self._arrivals: dict[Shard, Arrivals] = {}
-        self._counts = counts or {}
+        self.counts = counts or {}
         self._hints = Hints()
         self.trials = Trials(store)
         self._found: dict[Shard, tuple[Fence | None, Cores]] = {}
@@ -85,7 +85,7 @@ class Partitions:
         Raises:
             BadSetup: it was begun with a bundle that is gone, or has come while the worker ran.
         """
-        check_shard(self._counts, shard)
+        check_shard(self.counts, shard)
         fence, newest = self._store.fence(str(shard)), self._bundles.newest()
         cores = Cores(newest) if fence is None else self._bundles.of(fence, f"the states of {shard}")
         self._found[shard] = fence, cores

@@ -11,8 +11,9 @@ from typing import Final
 import structlog
 
 from detector.distributed import routed
+from detector.distributed.counts import changed
 from detector.distributed.trials import Part, Trials, Unmarked
-from detector.errors import BadRecord
+from detector.errors import BadRecord, BadSetup
 from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard
 from detector.inputs.kafka.forwarding import Forwarding, Message, partition_of, room
 from detector.records import Line
@@ -30,9 +31,15 @@ _log: Final = structlog.get_logger("router")
 class Router:
     """Forwards what it is given to the routed topic; `inputs.kafka.feed.Work`."""
 
-    def __init__(self, core: Core, feed: Feed, topic: str, trials: Trials | None = None) -> None:
-        """Connect to nothing yet; `close` ends a thread."""
+    def __init__(
+        self, core: Core, feed: Feed, topic: str, trials: Trials | None = None, partitions: int | None = None
+    ) -> None:
+        """Connect to nothing yet; `close` ends a thread.
+
+        `partitions` is how many the routed topic is known to have; without it, what it has at first.
+        """
         self._trials = trials or Trials(Unmarked())
+        self._topic, self._partitions = topic, partitions
         self._core, self._reader = core, core.new_reader()
         self._forwarding = Forwarding(feed, topic)
         self._fences: dict[Shard, int] = {}
@@ -52,9 +59,13 @@ class Router:
 
         Raises:
             Unavailable: Kafka does not answer.
-            BadSetup: a right is missing.
+            BadSetup: a right is missing, or the routed topic has another number of partitions than before.
         """
-        return self._forwarding.open(shard)
+        fence, found = self._forwarding.open(shard), self._forwarding.partitions
+        if self._partitions not in (None, found):
+            raise BadSetup(changed(self._topic, self._partitions, f"{found}"))
+        self._partitions = found
+        return fence
 
     def begin(self, shard: Shard, begin: Begin) -> None:
         """Take the shard. What is read again before the fence only says which line the next one continues."""
