@@ -69,7 +69,7 @@ def up() -> None:
     tailrace("topics", "create", "--partitions", str(PARTITIONS), "--replication", "1")
     with LOG.open("wb") as log:
         command = [TAILRACE, "worker", "--config", str(CONFIG)]
-        worker = subprocess.Popen(command, stderr=log, start_new_session=True)
+        worker = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     note("worker", worker.pid)
     until(lambda: answers(port, "/readyz"), READY_S, f"the worker is not ready: see {LOG}")
     say(f"2/3  Sending four recorded hours to the topic {TOPIC}; somebody misconfigures Redis at 16:06")
@@ -91,9 +91,9 @@ def down() -> None:
     """Stop what `up` started, the worker first."""
     pids = json.loads(PIDS.read_text()) if PIDS.exists() else {}
     for name, pid in reversed(pids.items()):
-        if is_alive(pid):
+        if is_ours(pid):
             os.kill(pid, signal.SIGTERM)
-            until(lambda pid=pid: not is_alive(pid), STOP_S, f"{name} does not end: kill {pid}")
+            until(lambda pid=pid: not is_ours(pid), STOP_S, f"{name} does not end: kill {pid}")
             print(f"stopped {name}")
     PIDS.unlink(missing_ok=True)
 
@@ -150,14 +150,16 @@ def note(name: str, pid: int) -> None:
     PIDS.write_text(json.dumps({**pids, name: pid}))
 
 
-def is_alive(pid: int) -> bool:
-    """Whether the process runs."""
+def is_ours(pid: int) -> bool:
+    """Whether the process runs, and is one that works in .stack/: numbers are given out again."""
     try:
         os.kill(pid, 0)
+        state, command = (Path(f"/proc/{pid}/{name}").read_bytes() for name in ("stat", "cmdline"))
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or ") Z " not in stat.read_text()
+    except FileNotFoundError:
+        return not Path("/proc").exists()  # nobody tells
+    return b") Z " not in state and (str(STACK).encode() in command or b"redis-server" in command)
 
 
 def until(holds: Callable[[], bool], most_s: float, otherwise: str) -> None:
@@ -176,4 +178,6 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] not in (["up"], ["down"]):
+        raise SystemExit("say up or down")
     {"up": up, "down": down}[sys.argv[1]]()

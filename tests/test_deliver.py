@@ -276,18 +276,30 @@ def test_without_receivers_nothing_runs(tmp_path: Path) -> None:
     deliverer.drain()
 
 
-@pytest.mark.parametrize("status", ["firing", "resolved"])
-def test_an_alert_of_long_ago_is_kept_and_not_sent(tmp_path: Path, status: str) -> None:
-    """Whoever starts on a year of logs is not woken by last winter."""
-    alert = revision("a", 1, status)
+def test_an_alert_of_long_ago_is_kept_and_not_sent(tmp_path: Path) -> None:
+    """Whoever starts on a year of logs is not woken by last winter, nor told that it is over."""
+    alert = revision("a", 1)
     clock = at_s(alert, 60.0)
     with serving(Script()) as server:
         state = StateFile(tmp_path / "state.db", [webhook(server)])
-        state.append(alert)
+        state.append(alert, revision("a", 2), revision("a", 3, "resolved"))
         state.deliverer(clock, habits=Habits(max_age_s=59.0)).drain()
     assert server.ids == []
-    assert state.states() == {"dead": 1}
-    assert state.errors() == [TOO_OLD]
+    assert state.states() == {"dead": 3}
+    assert state.errors() == [TOO_OLD] * 3
+
+
+def test_an_alert_that_was_sent_is_resolved_however_late(tmp_path: Path) -> None:
+    """It must not fire for ever at the receiver because we were away for a while."""
+    alert = revision("a", 1)
+    clock = at_s(alert, 1.0)
+    with serving(Script()) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server)])
+        for one in (alert, revision("a", 2, "resolved")):
+            state.append(one)
+            state.deliverer(clock, habits=Habits(max_age_s=59.0)).drain()
+            clock.now_s += 10_000.0
+    assert server.ids == ["a.1", "a.2"]
 
 
 def test_what_was_new_is_sent_however_long_the_receiver_is_away(tmp_path: Path) -> None:

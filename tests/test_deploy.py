@@ -138,10 +138,11 @@ def assert_scales(manifest: dict[str, Any]) -> None:
         assert all(one["name"].startswith("tailrace") for one in manifest["spec"]["secretTargetRef"])
         return
     assert ("Deployment", manifest["spec"]["scaleTargetRef"]["name"]) in names
-    (trigger,) = manifest["spec"]["triggers"]
-    assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in names
-    assert trigger["metadata"]["consumerGroup"] == Settings().kafka.group
-    assert trigger["metadata"]["topic"] == Settings().kafka.routed_topic
+    triggers = manifest["spec"]["triggers"]
+    assert [one["metadata"]["topic"] for one in triggers] == ["logs", Settings().kafka.routed_topic]
+    for trigger in triggers:
+        assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in names
+        assert trigger["metadata"]["consumerGroup"] == Settings().kafka.group
 
 
 def test_the_service_is_started_again_unless_its_configuration_is_wrong() -> None:

@@ -287,7 +287,8 @@ class Alerts:
     max_age_s: Annotated[
         Positive | None,
         _say(
-            "Alerts that opened longer ago than this, by the clock on the wall, are kept and sent to nobody.",
+            "Alerts that opened longer ago than this when they are first tried are kept and sent to nobody; "
+            "one that was sent is also resolved.",
             "all are sent",
         ),
     ] = None

@@ -20,6 +20,7 @@ _log: Final = structlog.get_logger()
 TOO_OLD = "older than alerts.max_age_s when its turn came"
 GIVEN_UP, NOT_SENT = "given-up", "too-old"  # outcomes beside those of attempts
 _OUTBOX_REST_S = 1.0
+_UNSENT = 10_000  # alerts that are remembered; of others a resolution is sent
 _AT_ONCE = 8  # requests to one server at the same time
 _LONGEST_REST_S = 60.0  # the wall clock may be set, and another process may make dead deliveries wait again
 
@@ -65,6 +66,7 @@ class Lane:
         self._failing = False
         self._gone = False
         self._outbox_failed = False
+        self._unsent: dict[str, None] = {}  # alerts that were too old, oldest first
 
     def wake(self) -> None:
         """Look at the queue again; call it in the lane's own loop."""
@@ -143,13 +145,22 @@ class Lane:
                 self._retry(notification, answer, not_before_s=until_s)
 
     def _is_too_old(self, notification: Notification) -> bool:
-        """Whether it tells of long ago; what was new at its first attempt is sent all the same."""
+        """Whether it tells of long ago; what was new at its first attempt is sent all the same.
+
+        A resolution follows its alert: one that was sent must not fire for ever at the receiver.
+        """
         most_s = self._habits.max_age_s
         if most_s is None or notification.attempts:
             return False
-        told = msgspec.json.decode(notification.payload, type=_Told)
-        at = told.resolved_at or told.opened_at
-        return at is not None and self._clock() - at.timestamp() > most_s
+        alert_id, told = notification.alert_id, msgspec.json.decode(notification.payload, type=_Told)
+        if told.resolved_at is not None:
+            return alert_id in self._unsent
+        is_old = told.opened_at is not None and self._clock() - told.opened_at.timestamp() > most_s
+        if is_old and notification.revision == 1:
+            self._unsent[alert_id] = None
+            if len(self._unsent) > _UNSENT:
+                self._unsent.pop(next(iter(self._unsent)))
+        return is_old
 
     def _pause_s(self, answer: Answer) -> float:
         if answer.retry_after_s is not None:

@@ -163,7 +163,7 @@ class ShardWork:
         self._judging, self.intake.also = judging, judging.also
 
     def _all_sources(self) -> list[list[str]]:
-        names = list(self._store.all_states(self.shard))
+        names = sorted(self._store.each_source(self.shard))
         return [names[start : start + MAX_DUE] for start in range(0, len(names), MAX_DUE)]
 
     def _due(self, clock_us: int, limit: int, spare: AbstractSet[str]) -> list[str]:

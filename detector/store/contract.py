@@ -59,6 +59,9 @@ class Store(Protocol):
     def due(self, shard: str, clock_us: int, limit: int) -> list[str]:
         """Sources that the clock alone changes something about, the longest due first; -1 is no limit."""
 
+    def each_source(self, shard: str) -> Iterator[str]:
+        """The name of every source that has a state, one after the other."""
+
     def each_state(self, shard: str) -> Iterator[bytes]:
         """Every stored state, one after the other."""
 

@@ -107,6 +107,11 @@ class Store:
         with explained(self._path):
             return [source for (source,) in self._connection.execute(query, (clock_us, limit))]
 
+    def each_source(self, shard: str) -> Iterator[str]:
+        """The name of every source that has a state, one after the other."""
+        self._check_shard(shard)
+        return (source for (source,) in self._connection.execute("SELECT source FROM source"))
+
     def each_state(self, shard: str) -> Iterator[bytes]:
         """Every stored state, one after the other."""
         self._check_shard(shard)

@@ -57,7 +57,8 @@ class Server:
         command = shutil.which("redis-server")
         if command is None:
             raise AssertionError("redis-server is not there: run scripts/prepare-tests")
-        self._process = subprocess.Popen([command, *self._options])
+        with (self.folder / "redis.out").open("ab") as said:  # what it says before it has its log file
+            self._process = subprocess.Popen([command, *self._options], stdout=said, stderr=said)
         wait_until(self._answers, f"redis did not come up: {self.folder}/redis.log")
 
     def _answers(self) -> bool:

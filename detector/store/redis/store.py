@@ -124,6 +124,10 @@ class RedisStore:
         found = self._nodes.ask(at, "ZRANGEBYSCORE", at, "-inf", f"({clock_us}", "LIMIT", 0, limit)
         return [source.decode() for source in found]
 
+    def each_source(self, shard: str) -> Iterator[str]:
+        """The name of every source that has a state, one after the other."""
+        return (source for source, _ in self._scan(shard))
+
     def each_state(self, shard: str) -> Iterator[bytes]:
         """Every stored state, one after the other."""
         return (state for _, state in self._scan(shard))
