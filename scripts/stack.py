@@ -71,7 +71,10 @@ def up() -> None:
         command = [TAILRACE, "worker", "--config", str(CONFIG)]
         worker = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     note("worker", worker.pid)
-    until(lambda: answers(port, "/readyz"), READY_S, f"the worker is not ready: see {LOG}")
+    ready = f"the worker is not ready: see {LOG}"
+    until(lambda: worker.poll() is not None or answers(port, "/readyz"), READY_S, ready)
+    if worker.poll() is not None:
+        raise SystemExit(LOG.read_text().strip())
     say(f"2/3  Sending four recorded hours to the topic {TOPIC}; somebody misconfigures Redis at 16:06")
     asyncio.run(ship(broker.address))
     alerts = STACK / "alerts.jsonl"
