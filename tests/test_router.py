@@ -13,10 +13,11 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from structlog.testing import capture_logs
 
 from detector.distributed.arrivals import Arrivals
 from detector.distributed.letters import Keeping, addressed
-from detector.distributed.routed import CUT, MARK, ORIGIN, headers_of
+from detector.distributed.routed import CUT, MARK, MORE, ORIGIN, headers_of
 from detector.distributed.routing import CUT_BYTES, REREAD, Router, _size
 from detector.errors import Fenced
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
@@ -309,3 +310,43 @@ def test_what_cannot_be_read_is_put_aside_by_the_worker(kafka: Broker, core: Cor
     batch, [letter] = arrived(core, found)
     assert [(line.origin, line.position) for line in batch.lines] == [("file.log", f"{topic}/0/2")]
     assert (letter.place, letter.value, letter.time_ms) == (f"{topic}/0/0", records[0].value, T)
+
+
+@pytest.mark.parametrize("is_begun", [True, False], ids=["while read", "at a start"])
+def test_nobody_waits_for_a_partition_that_cannot_be_read(kafka: Broker, core: Core, is_begun: bool) -> None:
+    """Every routed partition is told that no more comes, also by a router that has never read of it."""
+    topic = f"router-stopped-{is_begun}"
+    routed, shard, feed = created(kafka, topic), Shard(topic, 0), feed_of(kafka.address, topic)
+    batch = PartitionBatch(shard, -1, 0, [record(0, lines()[0])], at_end=False)
+    with closing(Router(core, feed, routed)) as first, closing(Router(core, feed, routed)) as second:
+        begun(first, shard)
+        first.process(batch)
+        assert _with_more(kafka, routed) == set(range(ROUTED))
+        if is_begun:
+            first.stopped(shard, "gone")
+        else:
+            second.fence(shard)
+            second.stopped(shard, "gone")
+    assert _with_more(kafka, routed) == set()
+    assert topics.committed(kafka.address, f"{topic}-group-router", topic) == 1
+
+
+def _with_more(kafka: Broker, routed: str) -> set[int]:
+    """The routed partitions whose newest record says that there is more."""
+    records = topics.read_committed(kafka.address, routed, ROUTED)
+    newest = {one.partition: one for one in sorted(records, key=lambda one: int(one.offset))}
+    return {partition for partition, one in newest.items() if MORE in dict(one.headers)}
+
+
+def test_lines_that_retention_took_before_they_were_routed_are_logged(kafka: Broker, core: Core) -> None:
+    """With the partition and their number, and routing goes on behind the hole."""
+    topic = "router-lost"
+    routed, shard = created(kafka, topic), Shard(topic, 0)
+    with closing(Router(core, feed_of(kafka.address, topic), routed)) as router:
+        begun(router, shard)
+        router.process(batch_of(shard, -1, [record(0, lines()[0])]))
+        router.fence(shard)
+        with capture_logs() as said:
+            router.begin(shard, Begin(after=40, fence=0, lost=40))
+    assert [(one["shard"], one["lines"]) for one in said] == [(f"{topic}-0", 40)]
+    assert topics.committed(kafka.address, f"{topic}-group-router", topic) == 41

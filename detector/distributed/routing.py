@@ -65,6 +65,8 @@ class Router:
         if self._partitions not in (None, found):
             raise BadSetup(changed(self._topic, self._partitions, f"{found}"))
         self._partitions = found
+        if fence is not None:
+            self._fences[shard] = fence
         return fence
 
     def begin(self, shard: Shard, begin: Begin) -> None:
@@ -72,6 +74,10 @@ class Router:
         self._reader.forget(str(shard))
         fence = begin.after if begin.fence is None else max(begin.fence, begin.after)
         self._trials.begin(shard, fence, is_known=begin.fence is not None)
+        if begin.lost:
+            _log.warning(
+                "lines lost to retention before they were routed", shard=str(shard), lines=begin.lost
+            )
         if begin.fence is None or begin.after > begin.fence:
             self._commit(shard, [], begin.after)
         else:
@@ -107,7 +113,10 @@ class Router:
             self._commit(shard, marks, fence)
 
     def stopped(self, shard: Shard, reason: str) -> None:  # noqa: ARG002  (it has been logged)
-        """Let go of a shard that cannot be read."""
+        """Let go of a shard that cannot be read, and say that no more of it comes: nobody is to wait."""
+        fence = self._fences.get(shard)
+        if fence is not None:
+            self._commit(shard, self._marks(shard, fence, set(), at_end=True), fence)
         self.dropped(frozenset([shard]))
 
     def dropped(self, shards: frozenset[Shard]) -> None:
