@@ -16,13 +16,14 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from detector.errors import BadRecord
 from detector.records import Line, Record
 from detector.stages.decode.assembly import Decoded
 from detector.stages.decode.decode import Decoder
 from detector.stages.decode.memory import DecodeMemory
 from detector.stages.decode.otlp import MOST_ATTRIBUTES, MOST_LOGS
 from detector.stages.decode.settings import DecodeSettings
-from detector.stages.decode.split import each_log
+from detector.stages.decode.split import MOST_BYTES, each_log
 from detector.stages.header.header import Column, Header, Headers
 
 T = 1_767_268_800_123_000  # 2026-01-01T12:00:00.123Z
@@ -167,6 +168,21 @@ def test_a_batch_that_is_taken_apart_gives_the_same_lines(
         rejects += len(alone.rejects)
     assert lines == whole.lines
     assert rejects == len(whole.rejects)
+
+
+@pytest.mark.parametrize("encoded", [True, False], ids=["protobuf", "json"])
+def test_a_batch_that_grows_too_much_when_taken_apart_is_refused(encoded: bool) -> None:
+    """What a thousand logs share would be in each of them; half as many are still taken apart."""
+    shared = Resource(attributes=[pair("service.name", "api"), pair("notes", "x" * 100_000)])
+
+    def written(count: int) -> bytes:
+        logs = [LogRecord(body=AnyValue(string_value=f"line {n}")) for n in range(count)]
+        batch = batch_of(*logs, resource=shared)
+        return batch.SerializeToString() if encoded else in_json(batch, zeros=False, names=False)
+
+    assert len(each_log(written(500))) == 500
+    with pytest.raises(BadRecord, match=f"more than {MOST_BYTES} bytes"):
+        each_log(written(1000))
 
 
 def test_a_batch_is_read_as_the_collector_sends_it() -> None:

@@ -350,3 +350,18 @@ def test_lines_that_retention_took_before_they_were_routed_are_logged(kafka: Bro
             router.begin(shard, Begin(after=40, fence=0, lost=40))
     assert [(one["shard"], one["lines"]) for one in said] == [(f"{topic}-0", 40)]
     assert topics.committed(kafka.address, f"{topic}-group-router", topic) == 41
+
+
+def test_a_batch_that_would_grow_too_much_goes_whole(kafka: Broker, core: Core) -> None:
+    """To the partition of its first log's source, with every log in it."""
+    topic = "router-growing"
+    routed, shard = created(kafka, topic), Shard(topic, 0)
+    batch = {"resourceLogs": [_resource(name, 100) for name in ("cart", "pay")]}
+    batch["resourceLogs"][0]["schemaUrl"] = "x" * 700_000
+    value = in_json(batch)
+    with closing(Router(core, feed_of(kafka.address, topic), routed)) as router:
+        begun(router, shard)
+        router.process(batch_of(shard, -1, [record(0, value)]))
+    [found] = routed_lines(kafka, routed)
+    assert (found.key, found.value) == (b"cart", value)
+    assert len(arrived(core, [found])[0].lines) == 200

@@ -1,7 +1,7 @@
 """Take a batch of many logs apart: records of one log each, with all that it shares with the others. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from detector.errors import BadRecord
 from detector.stages.decode import otlp_proto
@@ -9,20 +9,32 @@ from detector.stages.decode.entry import cleaned, unmarked
 from detector.stages.decode.envelope import parsed
 from detector.stages.decode.fields import Object
 
+MOST_BYTES = 64 << 20  # of all logs of one batch: what they share is in each of them
+
 
 def each_log(value: bytes) -> list[bytes]:
     """The logs of an OTLP batch that decodes, in the order in which decoding numbers them, encoded as it is.
 
     Raises:
-        BadRecord: the record is no such batch, or cannot be written again.
+        BadRecord: the record is no such batch, cannot be written again, or comes to more than MOST_BYTES.
     """
     if otlp_proto.may_be(value):
-        return list(otlp_proto.each_log(value))
+        return _bounded(otlp_proto.each_log(value))
     try:
         # Not msgspec: it writes no lone surrogates, no integers beyond 64 bits, and null for NaN.
-        return [json.dumps(one, separators=(",", ":")).encode() for one in _each_object(_read(value))]
+        return _bounded(json.dumps(one, separators=(",", ":")).encode() for one in _each_object(_read(value)))
     except RecursionError as error:
         raise BadRecord("JSON nested too deeply to be taken apart") from error
+
+
+def _bounded(logs: Iterable[bytes]) -> list[bytes]:
+    kept, size = [], 0
+    for log in logs:
+        size += len(log)
+        if size > MOST_BYTES:
+            raise BadRecord(f"OTLP: more than {MOST_BYTES} bytes when taken apart")
+        kept.append(log)
+    return kept
 
 
 def _read(value: bytes) -> Object:
