@@ -17,7 +17,12 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata
 
@@ -32,6 +37,8 @@ CLOSE_S = 1.0  # for a producer to let go
 TRANSACTION_MS = 60_000  # after which the broker ends what nobody ends
 BATCH_BYTES = 1 << 18  # sent to one partition at once, as far as there is so much
 USUAL_MESSAGE_BYTES = 1_000_000  # of a topic that does not say what it takes
+MAX_MESSAGE = "max.message.bytes"
+REFUSED = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 OVERHEAD_BYTES = 1_024  # of a message, beside its key, value and headers, and of the batch that it is in
 PACKED = 4_096  # packing what cannot be packed adds a byte to so many, and often less
 HASHED = 1 << 16  # keys whose partition is remembered
@@ -47,6 +54,14 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
+
+
+class Answer(NamedTuple):
+    """What a broker says of a topic's settings."""
+
+    code: int  # of an error, 0 where there is none
+    message: str | None
+    entries: Sequence[Sequence[Any]]  # name, value and more of each; now and then none of a topic just made
 
 
 @lru_cache(HASHED)
@@ -68,7 +83,7 @@ class Forwarding:
         self._feed, self._topic = feed, topic
         self.group = f"{feed.group}-router"  # its offsets are the fences
         self.partitions = 0  # of the topic, known once a shard is open
-        self.max_message_bytes = USUAL_MESSAGE_BYTES
+        self.max_message_bytes, self._asks = USUAL_MESSAGE_BYTES, True
         self._producers: dict[Shard, AIOKafkaProducer] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-router", daemon=True)
@@ -118,8 +133,8 @@ class Forwarding:
 
     async def _open(self, shard: Shard) -> int | None:
         await self._close([shard])
-        if not self.partitions:
-            self.max_message_bytes = await self._ask_max_message_bytes()
+        if self._asks:
+            await self._ask_max_message_bytes()
         producer = self._producers[shard] = AIOKafkaProducer(
             **client_options(self._feed.connection),
             transactional_id=f"{self.group}-{shard.topic}-{shard.partition}",
@@ -133,22 +148,29 @@ class Forwarding:
         offset = await committed(producer.client, self.group, TopicPartition(*shard))
         return None if offset is None else offset - 1
 
-    async def _ask_max_message_bytes(self) -> int:
-        """What the topic takes; what topics usually take where that is not for us to know."""
+    async def _ask_max_message_bytes(self) -> None:
+        """Learn what the topic takes; where it is not said we ask again, unless it is not for us to know."""
+        answer = await self._topic_settings()
+        values = [int(entry[1]) for entry in answer.entries if entry[0] == MAX_MESSAGE]
+        if answer.code or not values:
+            _log.info(
+                "the topic does not say how large a message may be",
+                topic=self._topic, code=answer.code, reason=answer.message,
+            )  # fmt: skip
+        else:
+            self.max_message_bytes = values[0]
+        self._asks = not values and answer.code not in REFUSED
+
+    async def _topic_settings(self) -> Answer:
         admin = AIOKafkaAdminClient(**client_options(self._feed.connection))
         try:
             await admin.start()
-            name = "max.message.bytes"
-            asked = ConfigResource(ConfigResourceType.TOPIC, self._topic, configs={name: ""})
+            asked = ConfigResource(ConfigResourceType.TOPIC, self._topic, configs={MAX_MESSAGE: ""})
             [answer] = await admin.describe_configs([asked])
         finally:
             await admin.close()
         [(code, message, _, _, entries)] = answer.resources
-        values = [int(entry[1]) for entry in entries if entry[0] == name]
-        if code or not values:
-            _log.info("the topic does not say how large a message may be", topic=self._topic, reason=message)
-            return USUAL_MESSAGE_BYTES
-        return values[0]
+        return Answer(code, message, entries)
 
     async def _commit(self, shard: Shard, messages: Sequence[Message], last: int) -> None:
         producer = self._producers[shard]
