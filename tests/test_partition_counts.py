@@ -1,5 +1,6 @@
 """Another number of partitions: the worker ends, says what it means, and goes on once it is confirmed."""
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def test_a_keyed_topic_that_grows_ends_the_worker(
         until(lambda: worker.has_ended)
         worker.stop()
     assert isinstance(worker.error, BadSetup)
-    assert f"topic {topic} has at least 2 partitions, and had 1" in str(worker.error)
+    # Of the two new partitions either may be taken first.
+    assert re.search(rf"topic {topic} has at least [23] partitions, and had 1", str(worker.error))
     assert fences(at) == {f"{topic}-0": -1}
 
 
