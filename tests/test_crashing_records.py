@@ -14,7 +14,7 @@ import pytest
 
 from detector.config.options import RedisAt
 from detector.distributed.partitions import MarkingStore, Partitions
-from detector.distributed.trials import ATTEMPTS, Mark, Trial, encoded
+from detector.distributed.trials import ATTEMPTS, Mark, Owed, Trial, encoded
 from detector.errors import Unavailable
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.records import DeadLetter
@@ -303,6 +303,36 @@ def test_servers_that_are_away_are_no_crash(redis: Server, bundle: Path, tmp_pat
         work.begin(SHARD, Begin(-1, None))
         with pytest.raises(Unavailable):
             work.process(PartitionBatch(SHARD, -1, 9, host.records, at_end=False))
+        assert store.mark(str(SHARD)) is None
+
+
+def test_a_mark_that_outlasted_its_error_is_gone_before_the_next_beginning(
+    redis: Server, bundle: Path, tmp_path: Path
+) -> None:
+    """Redis was away for its removal too; the process has waited for it and begins again."""
+    lines = [line.rstrip(b"\n") for line in lines_of(SEED, 10)]
+    at, core = RedisAt(url=redis.url, key_prefix="outlasted"), core_of(bundle, tmp_path / "app.log")
+    host, owed = Host(core, at, lines), dict[str, Owed]()
+    assert not host.work(10, writes=1)  # nothing but the beginning
+    with closing(store_at(at)) as store:
+
+        class Away(Mortal):
+            is_away = False
+
+            def __getattr__(self, name: str) -> Any:
+                self.is_away = self.is_away or name == "commit"
+                if self.is_away:
+                    raise Unavailable("redis is away")
+                return getattr(self._store, name)
+
+        away = cast("MarkingStore", Away(store, 0, after=True))
+        work = Partitions(core, away, [], cache_sources=9, owed=owed)
+        work.begin(SHARD, Begin(-1, work.fence(SHARD)))
+        with pytest.raises(Unavailable):
+            work.process(PartitionBatch(SHARD, -1, 9, host.records, at_end=False))
+        assert store.mark(str(SHARD)) == encoded(Mark(-1, 1))
+        work = Partitions(core, store, [], cache_sources=9, owed=owed)
+        work.begin(SHARD, Begin(-1, work.fence(SHARD)))
         assert store.mark(str(SHARD)) is None
 
 

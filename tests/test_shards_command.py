@@ -1,13 +1,16 @@
 """`tailrace shards`: how far every partition is, from the command line, against a Kafka and a Redis."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from detector.distributed.trials import Mark, encoded
 from detector.inputs.kafka.asking import begin_anew
 from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.feed import Shard
+from detector.store.redis.connect import store_at
 from tests.kafka_feeds import Keeper, feed_of, lines_of, running
 from tests.places import Place
 from tests.servers import topics
@@ -75,7 +78,12 @@ def test_partitions_that_are_routed_have_their_fence_in_kafka(
     routing = found[f"{topic}-0"]
     assert (routing["does"], routing["fence"], routing["lag"]) == ("route", 9, 5)
     assert found[f"{topic}-routed-0"]["does"] == "score"
-    reset = place.run("shards", "reset", f"{topic}-0", "--yes")
+    with closing(store_at(place.at)) as store:
+        store.set_mark(f"{topic}-0", encoded(Mark(9, 0, aside=(5,))))
+        assert place.run("shards", "reset", f"{topic}-0").returncode == 0
+        assert store.mark(f"{topic}-0") is not None
+        reset = place.run("shards", "reset", f"{topic}-0", "--yes")
+        assert store.mark(f"{topic}-0") is None
     assert (reset.returncode, place.shards()[f"{topic}-0"]["lag"]) == (0, 15)
     assert "routed from offset 0 on" in reset.stderr
 

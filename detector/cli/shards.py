@@ -67,7 +67,7 @@ def reset(shard: ShardName, /, *, yes: Yes = False, config: ConfigFile = None) -
     """
     with _opened(config) as (settings, nodes):
         if not settings.input.keyed and shard.rpartition("-")[0] in settings.kafka.topics:
-            said = _reset_routing(settings, shard, yes=yes)
+            said = _reset_routing(settings, nodes, shard, yes=yes)
         else:
             said = _reset_states(settings, nodes, shard, yes=yes)
     sys.stderr.write(f"{shard}: {said} (input.start)\n")
@@ -120,12 +120,13 @@ def _reset_states(settings: "Settings", nodes: "Nodes", shard: str, *, yes: bool
     )
 
 
-def _reset_routing(settings: "Settings", shard: str, *, yes: bool) -> str:
+def _reset_routing(settings: "Settings", nodes: "Nodes", shard: str, *, yes: bool) -> str:
     from detector.distributed.feed import start_of  # noqa: PLC0415  # heavy: --help need not wait
     from detector.distributed.topics import router_group  # noqa: PLC0415
     from detector.inputs.kafka.asking import begin_anew, partitions  # noqa: PLC0415
     from detector.inputs.kafka.connection import connection_at  # noqa: PLC0415
     from detector.inputs.kafka.feed import Shard  # noqa: PLC0415
+    from detector.store.redis.written import clear_mark  # noqa: PLC0415
 
     connection, (topic, _, number) = connection_at(settings.kafka), shard.rpartition("-")
     count = partitions(connection, [topic]).get(topic, 0)
@@ -134,6 +135,7 @@ def _reset_routing(settings: "Settings", shard: str, *, yes: bool) -> str:
     if not yes:
         return f"--yes lets its lines be routed from {settings.input.start} on"
     group, one = router_group(settings.kafka), Shard(topic, int(number))
+    clear_mark(nodes, settings.redis.key_prefix, shard)  # it is about the offsets of before
     offset = begin_anew(connection, group, one, start_of(settings))
     return f"its lines are routed from offset {offset} on"
 

@@ -14,7 +14,7 @@ from detector.distributed.counts import check_shard
 from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dead_letter, header
 from detector.distributed.routed import CRASH as ROUTER_CRASH
 from detector.distributed.routed import record_of
-from detector.distributed.trials import ATTEMPTS, Marks, Part, Trials
+from detector.distributed.trials import ATTEMPTS, Marks, Owed, Part, Trials
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
@@ -58,6 +58,7 @@ class Partitions:
         told: Told = nobody,
         keeping: Keeping = Keeping(),  # noqa: B008  (frozen)
         publish: Callable[[Shard, Core, Sequence[ScoredEvent]], None] = lambda *_: None,
+        owed: dict[str, Owed] | None = None,
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
@@ -65,7 +66,8 @@ class Partitions:
         than the core's come from.
         `after` is called when a shard has got on, with whether there may be something to deliver or publish;
         `told` learns of every commit once it is written; `keeping` says how records are put aside, and which
-        topic is the routed one; `publish` gets the scores of a batch before its commit.
+        topic is the routed one; `publish` gets the scores of a batch before its commit;
+        `owed` holds the marks that those before it could not take away.
         """
         self._told = told
         self._bundles, self._store = bundles or Bundles(core), store
@@ -75,7 +77,7 @@ class Partitions:
         self._arrivals: dict[Shard, Arrivals] = {}
         self.counts = counts or {}
         self._hints = Hints()
-        self.trials = Trials(store)
+        self.trials = Trials(store, owed)
         self._found: dict[Shard, tuple[Fence | None, Cores]] = {}
         self.works: dict[Shard, ShardWork] = {}
 

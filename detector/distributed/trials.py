@@ -1,10 +1,11 @@
 """What to do about a record that ends the worker again and again. No I/O.
 
 Until a shard gets beyond its fence after it has begun, the worker leaves a mark before each batch: which
-attempt this is to get on from there. What gets on removes it, so does an error that is known; later batches
-leave none. A start that finds a mark knows that the process of that attempt died over it. From the second
-attempt on, records go one by one, and each is named in the mark before it is tried. One that is named when
-the third attempt has ended as well is put aside and not tried again.
+attempt this is to get on from there. What gets on removes it, so does an error that is known: at once, or
+before this process begins the shard again where the store was away too. Later batches leave none. A start
+that finds a mark knows that the process of that attempt ended over it. From the second attempt on, records go
+one by one, and each is named in the mark before it is tried. One that is named when the third attempt has
+ended as well is put aside and not tried again.
 
 So nothing is put aside for having been in the same batch, or because somebody killed the worker: only what
 was tried alone in two attempts one after the other, of which neither came back.
@@ -75,7 +76,10 @@ class Trial:
     def __init__(self, fence: int, found: bytes | None) -> None:
         """Go by the mark that was found; one of another fence tells nothing but what was put aside."""
         mark = (None if found is None else _decoded(found)) or Mark(fence, 0)
-        self.fence, self.aside = fence, mark.aside
+        self.fence = fence
+        # What lies behind the fence is to be read: nobody has put it aside yet, or it is of another topic.
+        self.aside = tuple(offset for offset in mark.aside if offset <= fence)
+        self.left = found  # the mark as we last knew it
         is_ours = mark.fence == fence
         self.attempt = mark.attempt + 1 if is_ours else 1
         self._named = mark.trying if is_ours else NOBODY
@@ -95,14 +99,16 @@ class Trial:
         named = self._named
         aside = next((record for record in batch.records if record.offset == named), None)
         if aside is None:  # retention or compaction has taken it
-            yield Part(batch)
+            yield Part(batch, self._mark(batch))
             return
         before = [record for record in batch.records if record.offset < named]
         after = [record for record in batch.records if record.offset > named]
-        self.aside = (*self.aside, named)[-REMEMBERED:]
         led = PartitionBatch(batch.shard, batch.after, named, before, at_end=False)
         yield Part(led, None, aside, self.attempt - 1)
-        yield Part(PartitionBatch(batch.shard, named, batch.last, after, batch.at_end))
+        self.aside = (*self.aside, named)[-REMEMBERED:]  # now that its dead letter is kept
+        # The first attempt from here on: if it ends the worker too, the next one knows what was put aside.
+        mark = Mark(max(self.fence, named), 1, aside=self.aside) if after else None
+        yield Part(PartitionBatch(batch.shard, named, batch.last, after, batch.at_end), mark)
 
     def _one_by_one(self, batch: PartitionBatch) -> Iterator[Part]:
         """Each record with its own mark; if the named one passes, the rest goes at once."""
@@ -125,16 +131,24 @@ class Trial:
         return Mark(max(self.fence, batch.after), self.attempt, trying, self.aside)
 
 
+class Owed(NamedTuple):
+    """What is to become of a mark that could not be taken away."""
+
+    left: bytes  # any other mark is somebody else's
+    instead: bytes | None
+
+
 class Trials:
     """The trials of the shards that a worker has."""
 
-    def __init__(self, marks: Marks) -> None:
-        """Keep marks there."""
-        self._marks = marks
+    def __init__(self, marks: Marks, owed: dict[str, Owed] | None = None) -> None:
+        """Keep marks there; `owed` outlives the connection to them."""
+        self._marks, self._owed = marks, {} if owed is None else owed
         self._trials: dict[Shard, Trial] = {}
 
     def begin(self, shard: Shard, fence: int, *, is_known: bool) -> None:
         """Look for the mark of a shard that begins; one whose fence is new has none."""
+        self._settle(str(shard))
         self._trials[shard] = Trial(fence, self._marks.mark(str(shard)) if is_known else None)
 
     def forget(self, shard: Shard) -> None:
@@ -147,24 +161,45 @@ class Trials:
         if trial is None:
             work(Part(batch))
             return
-        try:
-            for part in trial.parts(batch):
-                if part.mark is not None:
-                    self._marks.set_mark(str(batch.shard), encoded(part.mark))
+        for part in trial.parts(batch):
+            try:
+                self._leave(trial, part)
                 work(part)
-        except (Unavailable, Fenced, BadSetup):  # not the records' doing
-            with suppress(TailraceError):
-                self._clear(batch.shard, trial)
-            raise
+            except (Unavailable, Fenced, BadSetup):  # not the records' doing
+                if part.aside is None:  # else the next start is to put it aside, not to try it again
+                    with suppress(TailraceError):
+                        self._clear(batch.shard, trial)
+                raise
         self._clear(batch.shard, trial)
         if batch.last > trial.fence:
             del self._trials[batch.shard]
 
+    def _leave(self, trial: Trial, part: Part) -> None:
+        """Leave the mark of a part before its work."""
+        if part.mark is not None:
+            trial.left = encoded(part.mark)
+            self._marks.set_mark(str(part.batch.shard), trial.left)
+
     def _clear(self, shard: Shard, trial: Trial) -> None:
-        if trial.aside:
-            self._marks.set_mark(str(shard), encoded(Mark(trial.fence, 0, aside=trial.aside)))
-        else:
-            self._marks.clear_mark(str(shard))
+        """Let the mark say no more than what was put aside."""
+        if trial.left is None:
+            return
+        instead = encoded(Mark(trial.fence, 0, aside=trial.aside)) if trial.aside else None
+        self._owed[str(shard)] = Owed(trial.left, instead)
+        trial.left = instead
+        self._settle(str(shard))
+
+    def _settle(self, shard: str) -> None:
+        """Do what is owed; where the store cannot be reached, it stays owed."""
+        owed = self._owed.get(shard)
+        if owed is None:
+            return
+        if owed.left != owed.instead and self._marks.mark(shard) == owed.left:
+            if owed.instead is None:
+                self._marks.clear_mark(shard)
+            else:
+                self._marks.set_mark(shard, owed.instead)
+        del self._owed[shard]
 
 
 def _without(batch: PartitionBatch, aside: tuple[int, ...]) -> PartitionBatch:

@@ -20,6 +20,7 @@ from detector.distributed.partitions import Partitions
 from detector.distributed.scores import Scores
 from detector.distributed.spread import Spread
 from detector.distributed.topics import scored
+from detector.distributed.trials import Owed
 from detector.distributed.watched import STORE, Ticking, Watched
 from detector.errors import InDoubt, Unavailable
 from detector.inputs.kafka.asking import partitions
@@ -58,6 +59,7 @@ class Worker:
         self._feed = feed_of(settings)
         self._partitions: Partitions | None = None
         self._wait_s = FIRST_WAIT_S
+        self._owed: dict[str, Owed] = {}
 
     def shards(self) -> list[str]:
         """The shards that this worker owns now; for any thread."""
@@ -124,6 +126,7 @@ class Worker:
                 after=after,
                 told=self._told(nodes),
                 publish=publish,
+                owed=self._owed,
                 keeping=Keeping(
                     settings.kafka.dead_letter_max_bytes,
                     routed_topic="" if settings.input.keyed else settings.kafka.routed_topic,

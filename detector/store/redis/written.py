@@ -52,6 +52,12 @@ def remove(nodes: Nodes, one: Written) -> None:
     nodes.ask(one.name, "UNLINK", one.name)
 
 
+def clear_mark(nodes: Nodes, prefix: str, shard: str) -> None:
+    """Forget what was noted of records that end the worker."""
+    at = key(prefix, shard, "fence")
+    nodes.ask(at, "HDEL", at, "mark")
+
+
 def shards(nodes: Nodes, prefix: str) -> list[str]:
     """Every shard that has committed or enrolled."""
     return sorted({one.shard for one in written(nodes, prefix) if one.part not in TOPIC_PARTS})
