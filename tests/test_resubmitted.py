@@ -11,12 +11,14 @@ import pytest
 from detector.cli.__main__ import app
 from detector.cli.run import run
 from detector.config.options import RedisAt
-from detector.distributed import resubmitted
+from detector.distributed import resubmitted, routed
 from detector.distributed.letters import Keeping, dead_letter
 from detector.distributed.partitions import Partitions
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
+from detector.store.contract import Commit
 from detector.store.redis.connect import nodes_at, store_at
 from detector.store.redis.letters import Letters
+from tests.places import Place
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
@@ -115,6 +117,47 @@ def test_one_that_still_cannot_be_read_is_put_aside_again(
             letters.remove(str(SHARD), [number])
         assert (letter.identity, letter.attempts, letter.key, letter.value) == (PLACE, 3, b"k", b'{"half')
         assert [name for name, _ in letter.headers] == ["trace", "tailrace-resubmitted", "tailrace-attempts"]
+
+
+def test_a_record_that_ended_the_router_is_judged_when_it_is_sent_again(
+    redis: Server, bundle: Path, session: bool, tmp_path: Path
+) -> None:
+    """The fault is mended by then: its new message is told of, and it is not put aside again."""
+    core, kept = core_of(bundle, tmp_path / "app.log"), Keeping(routed_topic="routed")
+    shard = Shard("routed", 0)
+    at = RedisAt(url=redis.url, key_prefix=f"ended-router-{session}".lower())
+    headers = routed.headers_of(SHARD, KafkaRecord(20, 0, b"own", b"", ()), more=True)
+    record = KafkaRecord(0, 0, b"own", new_message(), (*headers, (routed.CRASH, b"")))
+    with closing(store_at(at)) as store, closing(nodes_at(at)) as nodes:
+        work, letters = (
+            Partitions(core, store, [], cache_sources=9, keeping=kept),
+            Letters(nodes, at.key_prefix),
+        )
+        work.fence(shard)
+        work.begin(shard, Begin(-1, None))
+        work.process(PartitionBatch(shard, -1, 0, [record], at_end=True))
+        [(number, letter)] = letters.kept(str(shard))
+        letters.remove(str(shard), [number])
+        sent = resubmitted.message(letter)
+        again = KafkaRecord(1, 0, sent.key, sent.value, sent.headers)
+        work.process(PartitionBatch(shard, 0, 1, [again], at_end=True))
+        assert letters.kept(str(shard)) == []
+    assert (letter.error_class, letter.identity) == ("Crash", PLACE)
+    told_of_again(come_to(at, core)[1], {})
+
+
+def test_a_partition_that_is_gone_is_named(kafka: Broker, redis: Server, tmp_path: Path) -> None:
+    """The topic was made anew with fewer: exit 2 and a sentence, and the dead letter stays."""
+    topic = "gone"
+    topics.create(kafka.address, topic, partitions=2)
+    place = Place(tmp_path, kafka, redis, topic)
+    letter = dead_letter(Shard(topic, 7), KafkaRecord(20, 0, None, b"line", ()), "why", Keeping())
+    with closing(store_at(place.at)) as store:
+        store.commit(Commit(f"{topic}-7", 0, "b1", b"{}", b"", {}, {}, [], [letter]))
+    done = place.run("dead-letters", "resubmit", "--yes")
+    assert done.returncode == 2
+    assert f"there is no partition {topic}-7: topic {topic} has 2 partitions" in done.stderr
+    assert f"{topic}/7/20" in place.run("dead-letters", "list").stdout
 
 
 def test_the_command_sends_what_is_whole_and_the_worker_judges_it(

@@ -22,7 +22,8 @@ from detector.shard.core import Core
 from detector.shard.intake import Intake
 from detector.stages.judge.alerts import NEW_TEMPLATE
 
-OURS = (AGAIN, TRIED)
+# Also what no longer holds: that the router was ended by it, and that its log had more when it was routed.
+DROPPED = (AGAIN, TRIED, routed.CRASH, routed.MORE)
 
 
 class Judged(NamedTuple):
@@ -34,7 +35,7 @@ class Judged(NamedTuple):
 
 def message(letter: DeadLetter) -> Message:
     """The record as it was, to the partition where it was read, saying that it comes again."""
-    kept = [one for one in letter.headers if one[0] not in OURS]
+    kept = [one for one in letter.headers if one[0] not in DROPPED]
     ours = [(AGAIN, letter.identity.encode()), (TRIED, str(letter.attempts).encode())]
     return Message(letter.topic, letter.key, letter.value, (*kept, *ours), letter.partition)
 

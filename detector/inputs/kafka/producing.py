@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer, errors
 from detector.errors import BadRecord, BadSetup, Unavailable
 from detector.inputs.kafka import faults
 from detector.inputs.kafka.connection import Connection, client_options
+from detector.words import counted
 
 MAX_MESSAGE_BYTES = 1_000_000  # brokers take a little more unless told otherwise
 BATCH_BYTES = 262_144  # of one partition, sent together
@@ -50,7 +51,7 @@ class Producer:
 
         Raises:
             Unavailable: Kafka cannot be reached, or takes nothing now.
-            BadSetup: a right or a login is missing.
+            BadSetup: a right or a login is missing, or a partition that is named is not there.
             BadRecord: a message is larger than its topic takes.
         """
         try:
@@ -97,6 +98,11 @@ class Producer:
 
 async def _begun(client: AIOKafkaProducer, one: Message) -> asyncio.Future[object]:
     """What ends when the broker has the message."""
+    if one.partition is not None:
+        there = await client.partitions_for(one.topic)
+        if one.partition not in there:
+            has = counted(len(there), "partition")
+            raise BadSetup(f"there is no partition {one.topic}-{one.partition}: topic {one.topic} has {has}")
     sent: asyncio.Future[object] = await client.send(
         one.topic, one.value, one.key, partition=one.partition, headers=list(one.headers)
     )
