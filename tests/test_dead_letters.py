@@ -1,6 +1,7 @@
 """Records that cannot be judged are put aside, published with what was wrong, and can be listed."""
 
 import json
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,10 +11,12 @@ import pytest
 
 from detector.cli.__main__ import app
 from detector.cli.run import run
-from detector.config.options import RedisAt
+from detector.config.options import KafkaAt, RedisAt, Settings
 from detector.distributed.letters import Keeping, addressed, dead_letter, message
+from detector.distributed.publishing import Publisher
 from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.records import DeadLetter, Reject
+from detector.store.contract import Commit
 from detector.store.redis.connect import nodes_at, store_at
 from detector.store.redis.letters import Letters
 from tests.redis_commits import SHARD, commit
@@ -23,7 +26,7 @@ from tests.servers.redis import Server
 from tests.servers.redis import serving as redis_serving
 from tests.small_bundle import small_bundle
 from tests.stores import shared_redis
-from tests.watching import core_of, lines_of, until
+from tests.watching import DEADLINE_S, core_of, lines_of, until
 from tests.workers import come_to, configured, have_come_to, last_lines, replayed, spread, working
 
 SEED = 41
@@ -193,3 +196,47 @@ def test_a_dead_letter_fits_any_topic() -> None:
     size = len(sent.key or b"") + len(sent.value) + sum(len(n) + len(c) for n, c in sent.headers)
     assert size < 950_000
     assert dict(sent.headers)["x-cut"] == b"900000 of 5000000 bytes"
+
+
+def test_a_dead_letter_that_fits_nowhere_keeps_no_other_partition_waiting(
+    kafka: Broker, redis: Server
+) -> None:
+    """It waits for the topic to take more, and only what is behind it in its partition waits with it."""
+    topic = "fits-nowhere"
+    topics.create(kafka.address, topic, max_message_bytes="1000")
+    at = RedisAt(url=redis.url, key_prefix=topic)
+    noise = random.Random(SEED).randbytes(3000)
+    big = dead_letter(Shard("logs", 0), KafkaRecord(1, 0, None, b"v", (("trace", noise),)), "why", Keeping())
+    with closing(store_at(at)) as store:
+        for shard, one in (("logs-0", big), ("logs-1", letter(7)), ("logs-2", letter(8))):
+            store.commit(Commit(shard, 0, "b1", b"{}", b"", {}, {}, [], [one]))
+    settings = Settings(redis=at, kafka=KafkaAt(brokers=(kafka.address,)))
+    publisher = Publisher(settings, topic, lambda: ["logs-0", "logs-1", "logs-2"])
+    publisher.start()
+    until(lambda: len(topics.log_of(kafka.address, topic)) == 2)
+    publisher.wake()
+    publisher.stop(DEADLINE_S)
+    found = [dict(one.headers)["x-offset"] for one in topics.records(kafka.address, topic)]
+    assert found == [b"7", b"8"]
+
+
+def test_what_ends_the_publishing_is_raised_where_it_is_woken(redis: Server) -> None:
+    """A fault of ours ends the worker, instead of leaving dead letters to wait for ever."""
+
+    def shards() -> list[str]:
+        raise ValueError("a fault")
+
+    settings = Settings(redis=RedisAt(url=redis.url), kafka=KafkaAt(brokers=("127.0.0.1:1",)))
+    publisher = Publisher(settings, "dead", shards)
+    publisher.start()
+
+    def is_told() -> bool:
+        try:
+            publisher.wake()
+        except ValueError:
+            return True
+        return False
+
+    until(is_told)
+    with pytest.raises(ValueError, match="a fault"):
+        publisher.stop(DEADLINE_S)

@@ -5,6 +5,7 @@ At least once: what was sent and could not be noted is sent again, under the sam
 
 import threading
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Final
 
@@ -34,23 +35,36 @@ class Publisher:
         self._settings, self._topic, self._shards = settings, topic, shards
         self._news = threading.Event()
         self._is_stopping = False
+        self._ended = Future[None]()
         # A daemon: a server that hangs does not keep the process alive.
-        self._thread = threading.Thread(target=self._run, name="dead-letters", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="dead-letters", daemon=True)
 
     def start(self) -> None:
         """Publish in the background from now on."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that something may have been put aside."""
+        """Say that something may have been put aside; raises what ended the thread, if something did."""
+        if self._ended.done():
+            self._ended.result()
         self._news.set()
 
     def stop(self, deadline_s: float) -> None:
-        """End after what is in hand; the rest waits in Redis."""
+        """End after what is in hand, the rest waits in Redis; raises what ended the thread before."""
         self._is_stopping = True
         self._news.set()
         if self._thread.is_alive():
             self._thread.join(deadline_s)
+        if self._ended.done():
+            self._ended.result()
+
+    def _work(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001  (raised where somebody asks)
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(None)
 
     def _run(self) -> None:
         with (
@@ -60,24 +74,36 @@ class Publisher:
             letters, wait_s = Letters(nodes, self._settings.redis.key_prefix), FIRST_WAIT_S
             while not self._is_stopping:
                 self._news.clear()
-                try:
-                    self._publish(letters, sender)
-                except TailraceError as error:  # waits also for a right: what is put aside is kept meanwhile
-                    _log.warning("dead letters wait", reason=str(error), again_in_s=wait_s)
+                reasons = self._publish(letters, sender)
+                if reasons:
+                    reason = next(iter(reasons.values()))
+                    _log.warning("dead letters wait", shards=[*reasons], reason=reason, again_in_s=wait_s)
                     self._news.wait(wait_s)
                     wait_s = min(2 * wait_s, LONGEST_WAIT_S)
                 else:
                     wait_s = FIRST_WAIT_S
                     self._news.wait(REST_S)
 
-    def _publish(self, letters: Letters, sender: Sender) -> None:
-        """All that wait, shard by shard in their order."""
+    def _publish(self, letters: Letters, sender: Sender) -> dict[str, str]:
+        """All that wait, shard by shard; gives the shards that could not be done, and why.
+
+        They wait also for a right, or for a topic that takes more: what is put aside is kept meanwhile.
+        """
+        reasons: dict[str, str] = {}
         for shard in self._shards():
-            while found := letters.unpublished(shard, most_bytes=AT_ONCE_BYTES):
-                self._send([letter for _, letter in found], sender)
-                letters.published(shard, found[-1][0])
-                if self._is_stopping:
-                    return
+            if self._is_stopping:
+                break
+            try:
+                self._publish_of(shard, letters, sender)
+            except TailraceError as error:
+                reasons[shard] = str(error)
+        return reasons
+
+    def _publish_of(self, shard: str, letters: Letters, sender: Sender) -> None:
+        """All that wait in a shard, in their order."""
+        while not self._is_stopping and (found := letters.unpublished(shard, most_bytes=AT_ONCE_BYTES)):
+            self._send([letter for _, letter in found], sender)
+            letters.published(shard, found[-1][0])
 
     def _send(self, some: list[DeadLetter], sender: Sender) -> None:
         try:
