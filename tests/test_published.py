@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +23,7 @@ from detector.config.options import RedisAt
 from detector.distributed.scores import COLUMNS
 from detector.embedded.replay import Replay
 from detector.errors import BadRecord, Unavailable
+from detector.inputs.kafka import producing
 from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.producing import Message, putting
 from detector.inputs.kafka.sending import Sender
@@ -189,3 +192,32 @@ def test_an_alert_that_is_too_large_loses_evidence_and_stays_one() -> None:
     assert len(smaller) <= 4000
     assert msgspec.json.decode(smaller, type=Alert).alert_id == SAMPLE.alert_id
     assert fitted(payload, len(payload)) == payload
+
+
+def test_what_is_sent_while_brokers_are_away_fails_in_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whether they are gone or hang, though they had let us in; once they are back, sending works again."""
+    broker = Broker(tmp_path)
+    broker.start()
+    try:
+        topics.create(broker.address, "sent")
+        with closing(Sender(Connection(brokers=(broker.address,)))) as sender:
+            for away, back in (
+                (broker.kill, broker.start),
+                (lambda: os.kill(broker.pid, signal.SIGSTOP), lambda: os.kill(broker.pid, signal.SIGCONT)),
+            ):
+                sender.send([Message("sent", b"k", b"before")])
+                away()
+                began_s = time.monotonic()
+                with monkeypatch.context() as hurried:
+                    hurried.setattr(producing, "SEND_S", 2.0)
+                    with pytest.raises(Unavailable, match="has not taken what was sent in 2 s"):
+                        sender.send([Message("sent", b"k", b"meanwhile")])
+                assert time.monotonic() - began_s < 2.0 + 5 * producing.CLOSE_S
+                back()
+                sender.send([Message("sent", b"k", b"after")])
+        values = [one.value for one in topics.records(broker.address, "sent")]
+    finally:
+        broker.stop()
+    assert [value for value in values if value != b"meanwhile"] == [b"before", b"after"] * 2

@@ -6,12 +6,13 @@ memory may be ahead of the store. A commit in doubt, and any other surprise, end
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from msgspec.structs import replace
 
 from detector.config import Settings
+from detector.distributed.awaiting import awaited
 from detector.distributed.by_topic import by_topic
 from detector.distributed.counts import check as check_counts
 from detector.distributed.feed import feed_of
@@ -33,13 +34,19 @@ from detector.records import ScoredEvent
 from detector.shard.bundles import Bundles
 from detector.shard.core import Core
 from detector.store.outbox import Enrolment
-from detector.store.redis.connect import check, nodes_at, store_at
+from detector.store.redis.connect import Server, check, nodes_at, store_at
 from detector.store.redis.nodes import Nodes
+from detector.store.redis.topics import PartitionCount
 from detector.web.health import Health
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 
 _log: Final = structlog.get_logger("worker")
+
+
+class _Found(NamedTuple):
+    server: Server
+    counts: dict[str, PartitionCount]  # of the topics that are read
 
 
 class Worker:
@@ -83,8 +90,11 @@ class Worker:
         stopping = Ticking(stopping, self._health)
         while not stopping.wait(0):
             try:
+                found = awaited(self._find, stopping)
+                if found is None:
+                    break
                 with ExitStack() as stack:
-                    partitions = stack.enter_context(self._connected(news))
+                    partitions = stack.enter_context(self._connected(found, news))
                     work = stack.enter_context(self._routed(partitions))
                     run(self._feed, stack.enter_context(self._watched(work, after)), stopping)
             except InDoubt:
@@ -95,16 +105,22 @@ class Worker:
                 stopping.wait(self._wait_s)
                 self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
 
-    @contextmanager
-    def _connected(self, news: Callable[[], None]) -> Iterator[Partitions]:
-        """What works until something cannot be reached."""
+    def _find(self) -> _Found:
+        """Ask Redis and Kafka for what is needed to begin."""
         settings, feed = self._settings, self._feed
         with closing(nodes_at(settings.redis)) as nodes:
             server = check(nodes)
             self._health.ready(STORE, True)
             found = partitions(feed.connection, feed.topics)
             counts = check_counts(nodes, settings.redis.key_prefix, found, scored(settings))
-        self._feed = feed = replace(feed, added={topic: count.begun for topic, count in counts.items()})
+        return _Found(server, counts)
+
+    @contextmanager
+    def _connected(self, found: _Found, news: Callable[[], None]) -> Iterator[Partitions]:
+        """What works until something cannot be reached."""
+        settings, counts = self._settings, found.counts
+        feed = replace(self._feed, added={topic: count.begun for topic, count in counts.items()})
+        self._feed = feed
 
         def after(has_news: bool) -> None:
             self._wait_s = FIRST_WAIT_S
@@ -137,7 +153,7 @@ class Worker:
                 brokers=feed.connection.brokers,
                 topics=feed.topics,
                 group=feed.group,
-                store=f"{server.name} {server.version}",
+                store=f"{found.server.name} {found.server.version}",
                 bundle=self._bundles.newest().bundle.id,
             )
             try:

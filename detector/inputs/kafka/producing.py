@@ -17,7 +17,9 @@ from detector.words import counted
 
 MAX_MESSAGE_BYTES = 1_000_000  # brokers take a little more unless told otherwise
 BATCH_BYTES = 262_144  # of one partition, sent together
-ANSWER_MS = 15_000  # for a broker's answer, and for a topic to be found
+ANSWER_MS = 5_000  # for a broker's answer, and for a topic to be found
+SEND_S = 10.0  # to connect and write; the client itself tries for ever while a broker is away
+CLOSE_S = 0.5  # for each part of a client to end
 
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -54,25 +56,37 @@ class Producer:
             BadSetup: a right or a login is missing, or a partition that is named is not there.
             BadRecord: a message is larger than its topic takes.
         """
+        client = None
         try:
-            client = await self._opened()
-            await asyncio.gather(*[await _begun(client, one) for one in messages])
+            async with asyncio.timeout(SEND_S):
+                client = await self._opened()
+                await asyncio.gather(*[await _begun(client, one) for one in messages])
         except errors.MessageSizeTooLargeError as error:
-            await self.close()
+            await self._give_up(client)
             raise BadRecord("a message is larger than its topic takes (max.message.bytes)") from error
+        except TimeoutError as error:
+            await self._give_up(client)
+            names = self._connection.names
+            raise Unavailable(f"Kafka at {names} has not taken what was sent in {SEND_S:.0f} s") from error
         except (errors.KafkaError, OSError) as error:
-            await self.close()  # after an error the client may have given up the order of what it sends
+            # After an error the client may have given up the order of what it sends.
+            await self._give_up(client)
             told = faults.explained(error, self._connection, "WRITE")
             if isinstance(told, BadSetup | Unavailable):
                 raise told from error
             raise Unavailable(f"Kafka at {self._connection.names} cannot be reached: {error}") from error
 
     async def close(self) -> None:
-        """Give the connections back."""
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(errors.KafkaError, OSError):
-                await client.stop()
+        """Give the connections back; what somebody still sends is given up."""
+        await self._give_up(self._client)
+
+    async def _give_up(self, client: AIOKafkaProducer | None) -> None:
+        """Let the next to send open another client; who sends meanwhile may have done so already."""
+        if client is None:
+            return
+        if self._client is client:
+            self._client = None
+        await _end(client)
 
     async def _opened(self) -> AIOKafkaProducer:
         async with self._opening:
@@ -89,11 +103,27 @@ class Producer:
                 try:
                     await client.start()
                 except BaseException:
-                    with suppress(errors.KafkaError, OSError):
-                        await client.stop()
+                    await _end(client)
                     raise
                 self._client = client
             return self._client
+
+
+async def _end(client: AIOKafkaProducer) -> None:
+    """Close a client whatever it still has to send: its own `stop` waits for as long as a broker is away."""
+    client._closed = True  # noqa: SLF001  (it would warn that it was not closed)
+    sending = client._sender.sender_task  # noqa: SLF001
+    if sending is not None:
+        sending.cancel()  # else it would send after all, behind what the next client sends
+        await _over(sending)
+    await _over(client.client.close())
+
+
+async def _over(ending: Awaitable[object]) -> None:
+    """Wait for an end, but not for long; those who wait for messages were told what went wrong."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_S):
+            await asyncio.gather(ending, return_exceptions=True)
 
 
 async def _begun(client: AIOKafkaProducer, one: Message) -> asyncio.Future[object]:

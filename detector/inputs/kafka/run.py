@@ -42,7 +42,8 @@ def run(feed: Feed, work: Work, stopping: Stopping) -> None:
 
 
 async def _run(feed: Feed, work: Work, stopping: Stopping) -> None:
-    await check(feed)
+    if not await _checked(feed, stopping):
+        return
     member = Member(feed, work)
     try:
         await serve(member, build(member), stopping)
@@ -53,6 +54,21 @@ async def _run(feed: Feed, work: Work, stopping: Stopping) -> None:
             raise
         # A second member beside what is left of this one: the group could give that one shards again.
         raise Stuck(f"{error}; and Kafka's client cannot be ended: ending") from error
+
+
+async def _checked(feed: Feed, stopping: Stopping) -> bool:
+    """Make sure that there is something to read; False where the worker is to end before that is known."""
+    checking, told = asyncio.ensure_future(check(feed)), asyncio.ensure_future(_told(stopping))
+    try:
+        await asyncio.wait((checking, told), return_when=asyncio.FIRST_COMPLETED)
+        if checking.done():
+            checking.result()
+            return True
+        told.result()
+        return False
+    finally:
+        checking.cancel()
+        told.cancel()
 
 
 def _abandon(loop: asyncio.AbstractEventLoop) -> None:
