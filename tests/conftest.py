@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kafka_rights import guarded_with_users
-from tests.recordings import SESSION_ID, SYSTEMS, fitted
+from tests.recordings import SYSTEMS, Fits
 from tests.servers.kafka import Broker
 from tests.servers.kafka_guarded import Guarded
 
@@ -33,17 +33,26 @@ def kafka_guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]
         yield broker
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fits:
+    """Begin at once with the bundles that tests will ask for: they are there by then."""
+    found = Fits(tmp_path_factory.mktemp("fits"))
+    asked = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in (
+        *(SYSTEMS if "bundles" in asked else ()),
+        *(["sessions"] if "session_bundle" in asked else []),
+    ):
+        found.start(name)
+    return found
+
+
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def bundles(fits: Fits) -> dict[str, Path]:
     """One bundle for each recorded server, fitted at one false alert a day."""
-    return {
-        system: fitted(system, tmp_path_factory.mktemp(system) / "bundle", "--budget", "1")
-        for system in SYSTEMS
-    }
+    return {system: fits.start(system).result() for system in SYSTEMS}
 
 
 @pytest.fixture(scope="session")
-def session_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session_bundle(fits: Fits) -> Path:
     """A bundle that knows PostgreSQL's sessions."""
-    how = ("--session", "--source-regex", SESSION_ID)
-    return fitted("postgres", tmp_path_factory.mktemp("sessions") / "bundle", *how)
+    return fits.start("sessions").result()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from detector.errors import BadSetup
 from detector.records import Alert, Record
@@ -135,19 +136,18 @@ def test_a_source_that_has_changed_over_is_judged_as_by_the_newer_bundle_alone(t
         assert (states[source].hidden, states[source].number) == (state.hidden, state.number)
 
 
-def test_without_the_older_bundle_its_sources_go_on_cold(
-    two: Two, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_the_older_bundle_its_sources_go_on_cold(two: Two, tmp_path: Path) -> None:
     """Its directory was removed too early, and the process died: it is said, no line and no alert is lost."""
     records, run = records_of(12), Run(tmp_path / "state.db", records_of(12))
     run.go(two.old, range(50, AT + 1, 50))
     run.go(two.new, [AT + 20])
     moved = two.old.where.rename(tmp_path / "moved")
     try:
-        run.go(two.new, range(AT + 40, len(records) + 20, 20))
+        with capture_logs() as logs:
+            run.go(two.new, range(AT + 40, len(records) + 20, 20))
     finally:
         moved.rename(two.old.where)
-    assert "bundle before is gone" in capsys.readouterr().out
+    assert any("bundle before is gone" in log["event"] for log in logs)
     assert run.bundles() == two.new.bundle.id
     assert run.lines == len(records)
     states = [decode(state, two.new.bundle.id) for state in run.states().values()]
