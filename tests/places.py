@@ -28,6 +28,7 @@ brokers = ["{broker}"]
 topics = ["{topic}"]
 group = "{topic}"
 routed_topic = "{topic}-routed"
+session_timeout_s = 6
 {kafka_more}
 [redis]
 url = "{redis}"

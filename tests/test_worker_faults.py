@@ -279,18 +279,18 @@ def test_told_to_end_while_kafka_is_away_it_is_gone_in_time(on_stage: Staged, tm
 
 def test_lines_that_retention_took_before_they_were_read_are_counted(on_stage: Staged) -> None:
     """The shard jumps and starts cold, people are told, and the other shards are as they were."""
-    with on_stage("retention") as stage:
+    with on_stage("lines-taken") as stage:
         stage.come_on(300)
         stage.crew.let_go(stage.crew.workers[0])
-        fence = fences(stage.at)["retention-0"]
+        fence = fences(stage.at)["lines-taken-0"]
         until(lambda: stage.load.counts[0] > fence + 50)
         stage.load.finish()
-        topics.delete_before(stage.broker, "retention", 0, stage.load.counts[0] - 1)
+        topics.delete_before(stage.broker, "lines-taken", 0, stage.load.counts[0] - 1)
         lost = stage.load.counts[0] - 1 - (fence + 1)
         stage.crew.hire()
         stage.until(lambda: stage.done() >= len(stage.load.lines))
         (entry,) = said(stage.crew.errors, "lines lost to retention")
-        assert (entry["shard"], entry["lines"]) == ("retention-0", lost)
+        assert (entry["shard"], entry["lines"]) == ("lines-taken-0", lost)
         kept = [line for line in stage.load.lines if partition_of(line, session=True) != 0]
         last = next(line for line in stage.load.lines[::-1] if partition_of(line, session=True) == 0)
         expected = stage.replayed([*kept, last])[0]
