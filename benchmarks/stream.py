@@ -104,12 +104,13 @@ def main() -> None:
 def _compare(stage: Stage, lines: list[bytes], text: Path, arrivals: Arrivals) -> None:
     keyed = streamed(stage, "keyed", lines)
     plain = plainly(stage, "keyed", text, min(PLAIN_LINES, len(lines)))
-    for one in (keyed, streamed(stage, "routed", lines), plain):
+    routed = streamed(stage, "routed", lines)
+    for one in (keyed, routed, plain):
         ratio = one["lines_per_cpu_second"] / plain["lines_per_cpu_second"]
         show(**one, times_plain=round(ratio, 1))
     show(name="shares of the keyed worker's CPU", **shares(stage, "keyed"))
-    for name in ("keyed", "routed"):
-        show(**line_to_webhook(stage, name, lines, keyed["lines_per_second"] / 2, arrivals))
+    for name, one in (("keyed", keyed), ("routed", routed)):
+        show(**line_to_webhook(stage, name, lines, one["lines_per_second"] / 2, arrivals))
 
 
 def streamed(stage: Stage, name: str, lines: list[bytes]) -> dict[str, Any]:
