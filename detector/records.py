@@ -107,7 +107,21 @@ class EvidenceLine(msgspec.Struct, frozen=True):
     role: str
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="tailrace.alert/1"):
+class Silence(msgspec.Struct, frozen=True):
+    """Why a gap is silence, as the alert shows it; how long it was in the end, the times of the alert say."""
+
+    longest_gap_s: float  # the longest before: the source's own, or a usual source's in training if longer
+    silent_after_s: float  # without a line
+
+
+class Alert(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="schema",
+    tag="tailrace.alert/1",
+):
     """One revision of an alert as people and systems receive it; its encoded form never changes."""
 
     status: str  # firing | resolved
@@ -127,6 +141,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="
     lines: list[EvidenceLine]
     bundle: str
     replay: str  # the command that shows this alert again
+    silence: Silence | None = None  # of the rule of that name; left out elsewhere
 
 
 class Revision(msgspec.Struct, frozen=True, gc=False):

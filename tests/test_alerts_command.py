@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from detector.cli.alerts import app
 from detector.errors import BadSetup, Unreadable
+from detector.records import Revision, Silence
 from tests.delivery import SAMPLE, StateFile, revision
 from tests.unprivileged import open_folder, unprivileged
 
@@ -54,6 +55,23 @@ def test_the_list_as_json_is_one_object_a_line(state: Path, capsys: pytest.Captu
     ]
     for line in lines:
         _schema("alert").validate(json.loads(line))
+
+
+def test_a_silence_fits_the_schema_and_other_alerts_are_as_they_were(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its two times are there for that rule alone."""
+    silence = Silence(longest_gap_s=20.0, silent_after_s=60.0)
+    alert = msgspec.structs.replace(SAMPLE, alert_id="cc", rule="silence", silence=silence)
+    StateFile(state, []).append(Revision("cc", 1, msgspec.json.encode(alert)))
+    _run("show", "cc", "--state", state, "--format", "json")
+    _run("show", "aa", "--state", state, "--format", "json")
+    silent, other = map(json.loads, capsys.readouterr().out.splitlines())
+    assert silent["silence"] == {"longest_gap_s": 20.0, "silent_after_s": 60.0}
+    assert "silence" not in other
+    _schema("alert").validate(silent)
+    _run("show", "cc", "--state", state)
+    assert "for more than 1 min; the longest gap before was 20 s" in capsys.readouterr().out
 
 
 def test_one_alert_is_shown_with_its_evidence(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from detector.notify.console import people, printable, show_alert
-from detector.records import Alert, EvidenceLine
+from detector.records import Alert, EvidenceLine, Silence
 from detector.store.deliveries import Delivery
 from tests.delivery import SAMPLE
 
@@ -58,6 +58,16 @@ def test_what_is_not_known_is_left_out() -> None:
     assert "no time stamp" in text
     for word in ("None", "surprise", "expected", "lines"):
         assert word not in text
+
+
+def test_a_silence_says_how_long_it_was_and_what_is_usual() -> None:
+    """While it lasts, after how long it was said; then how long it was."""
+    silence = Silence(longest_gap_s=20.0, silent_after_s=90.0)
+    alert = msgspec.structs.replace(SAMPLE, rule="silence", silence=silence)
+    assert "silent    for more than 1 min 30 s; the longest gap before was 20 s" in _shown(alert)
+    over = msgspec.structs.replace(alert, status="resolved", resolved_at="2026-11-21T10:07:00Z")
+    assert "silent    for 7 min; the longest gap before was 20 s" in _shown(over)
+    assert "silent" not in _shown(SAMPLE)
 
 
 def test_only_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:

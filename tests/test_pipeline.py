@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector.bundle import Bundle
 from detector.pipeline import Advance, Batch, advance
-from detector.records import Alert, ClosedSource, Line, Revision, ScoredEvent
+from detector.records import Alert, ClosedSource, Line, Revision, ScoredEvent, Silence
 from detector.shard.clocks import Clocks
 from detector.stages.judge import alerts as alerting
 from detector.stages.judge import closing, judge, rarity, stream
@@ -313,6 +313,7 @@ def test_silence_is_said_by_a_tick_and_by_the_next_line_alike(bundles: dict[bool
     assert by_tick.revisions[0] == by_line.revisions[0]
     first = decoded(by_line.revisions)[0]
     assert (first.rule, first.position) == ("silence", "249")
+    assert first.silence == Silence(longest_gap_s=1.0, silent_after_s=3.0)
     assert decoded(by_line.revisions)[-1].status == "resolved"
 
 

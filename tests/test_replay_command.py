@@ -7,8 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from detector.bundle import load, write
 from detector.cli.__main__ import app
 from detector.cli.run import run
 from detector.cli.spool import Spool
@@ -85,6 +87,23 @@ def test_the_last_lines_tell_what_was_found_from_what_was_asked_for(
     assert counts.startswith("300 lines, 300 events, 3 sources, 0 rejects: ")
     assert budget.startswith("budget: at most 2 false alerts a day, which allows 0.")
     assert budget.endswith(" in this input")
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_new_messages_alert_as_the_configuration_says_whatever_the_bundle_does(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], trained: bool
+) -> None:
+    """What training decided can be turned round; while nobody says anything, it holds."""
+    bundle = load(Path(words[3]))
+    calibration = msgspec.structs.replace(bundle.calibration, new_template_alerts=trained)
+    kept = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
+    write(bundle.path, bundle.manifest, kept | {"calibration.json": msgspec.json.encode(calibration)})
+    config, told = tmp_path / "tailrace.toml", []
+    for alerts in ("", "[alerts]\nnew_messages = true\n", "[alerts]\nnew_messages = false\n"):
+        config.write_text(alerts)
+        assert run(app, [*words, "--config", str(config), "--format", "json"]) == 0
+        told.append('"rule":"new-template"' in capsys.readouterr().out)
+    assert told == [trained, True, False]
 
 
 def test_what_is_one_is_counted_as_one(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,7 @@ def core_of(
         raise BadSetup("no bundle is named: give --bundle DIR, or set bundle.path in the configuration")
     rules = Rules(
         budget=budget if budget is not None else settings.alerts.budget,
+        new_messages=settings.alerts.new_messages,
         after_lines=settings.alerts.after_lines,
         resolve_after_s=settings.alerts.resolve_after_s,
         max_carried=settings.alerts.max_carried,

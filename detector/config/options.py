@@ -281,6 +281,14 @@ class Alerts:
         Positive | None,
         _say("False alerts that are acceptable: a day, or with sessions per 10,000 of them.", BUNDLE),
     ] = None
+    new_messages: Annotated[
+        bool | None,
+        _say(
+            "Whether a message that training never saw is an alert of its own, once per source and pattern. "
+            "`fit` turns it off where training itself brought new messages all the time, and says so.",
+            BUNDLE,
+        ),
+    ] = None
     after_lines: Annotated[
         int, Field(ge=0, le=50), _say("Lines after the event that are added to its alert.")
     ] = 5

@@ -59,7 +59,7 @@ def people(stdout: TextIO) -> Send:
 
 def show_alert(console: Console, alert: Alert) -> None:
     """Print an alert with all its evidence."""
-    _print(console, [_title(alert), _when(alert), *_template(alert), *_expected(alert)])
+    _print(console, [_title(alert), _when(alert), *_silence(alert), *_template(alert), *_expected(alert)])
     _print(console, [*_lines(alert.lines), *_origin(alert), Text()])
 
 
@@ -121,6 +121,16 @@ def _when(alert: Alert) -> Text:
     surprise = "" if alert.surprise_bits is None else f", surprise {alert.surprise_bits:.1f} bits"
     resolved = f" to {alert.resolved_at}" if alert.resolved_at else ""
     return _row("when", f"{alert.opened_at or 'no time stamp'}{resolved}   {score}{surprise}")
+
+
+def _silence(alert: Alert) -> Iterator[Text]:
+    """How long there was no line, as far as it is known, and what is usual."""
+    if alert.silence is None:
+        return
+    quiet = f"for more than {duration(alert.silence.silent_after_s)}"
+    if alert.status == "resolved" and (length := _length(alert)):
+        quiet = f"for {length}"
+    yield _row("silent", f"{quiet}; the longest gap before was {duration(alert.silence.longest_gap_s)}")
 
 
 def _template(alert: Alert) -> Iterator[Text]:

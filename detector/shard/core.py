@@ -31,6 +31,7 @@ class Rules(msgspec.Struct, frozen=True):
     """What a configuration says about judging."""
 
     budget: float | None = None  # None: the bundle's
+    new_messages: bool | None = None  # whether they alert; None: as the bundle says
     after_lines: int = 5
     resolve_after_s: float = 1800.0
     max_carried: int = 16
@@ -130,6 +131,8 @@ def _policy(
     want_scores: bool,
 ) -> Policy:
     calibration = bundle.calibration
+    if rules.new_messages is not None:
+        calibration = msgspec.structs.replace(calibration, new_template_alerts=rules.new_messages)
     budget = calibration.budget if rules.budget is None else rules.budget
     session = calibration.session is not None
     idle_s = settings.idle_timeout_s if session else settings.idle_timeout_s or STREAM_IDLE_S

@@ -104,7 +104,8 @@ def warnings(made: Made) -> Iterator[str]:
     if not calibration.new_template_alerts:
         yield (
             f"New messages are normal here ({counted(calibration.new_templates, 'template')} only in the "
-            "held-out part), so one unknown line is no alert of its own; train on more data to change that."
+            "held-out part), so one unknown line is no alert of its own; train on more data, or set "
+            "new_messages = true in [alerts] of tailrace.toml, to change that."
         )
     if corpus.rejects:
         yield f"{counted(corpus.rejects, 'record')} could not be read; the first: {corpus.reasons[0]}"

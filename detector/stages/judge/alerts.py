@@ -12,6 +12,7 @@ from detector.records import (
     Expectation,
     Line,
     Revision,
+    Silence,
     TemplateEvidence,
 )
 from detector.stages.judge.ring import RingLine, append_continuation
@@ -41,6 +42,7 @@ class Opening(msgspec.Struct, frozen=True):
     template: TemplateEvidence | None
     expected: list[Expectation]
     before: list[RingLine]
+    silence: Silence | None = None
 
 
 class Naming(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming
         ],
         bundle=naming.bundle,
         replay=naming.replay(state.first_us),
+        silence=opening.silence,
     )
     payload = msgspec.json.encode(alert)
     state.alerts.append(

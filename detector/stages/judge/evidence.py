@@ -1,13 +1,17 @@
 """What an alert shows of the event that opened it. Pure."""
 
-from detector.records import UNKNOWN, Expectation, TemplateEvidence
-from detector.stages.judge.alerts import Opening
+import msgspec
+
+from detector.bundle import StreamCalibration
+from detector.records import UNKNOWN, Expectation, Silence, TemplateEvidence
+from detector.stages.judge.alerts import SILENCE, Opening
 from detector.stages.judge.policy import Event, Explain, Stretch
 from detector.stages.judge.ring import lines_of
 from detector.stages.judge.state import Worst
 
 _FATAL = frozenset({"CRITICAL", "CRIT", "ALERT", "EMERG", "FATAL", "PANIC"})
 _SEVERE = _FATAL | {"ERROR", "ERR", "SEVERE"}
+SECOND_US = 1_000_000
 _FAR_OVER = 2.0  # times the threshold
 
 
@@ -115,6 +119,18 @@ def last_opening(
         expected=expectations(likely, explain),
         before=before,
     )
+
+
+def silence_opening(
+    stretch: Stretch, explain: Explain, longest_us: int, limit_us: int, stream: StreamCalibration
+) -> Opening:
+    """The evidence of a source that went silent: its last line, and what gaps are usual."""
+    factor = stream.silence_factor
+    opening = last_opening(
+        stretch, explain, SILENCE, score=factor, threshold=factor, surprise=None, likely=[]
+    )
+    said = Silence(longest_gap_s=longest_us / SECOND_US, silent_after_s=limit_us / SECOND_US)
+    return msgspec.structs.replace(opening, silence=said)
 
 
 def severity(level: str, score: float, threshold: float) -> str:

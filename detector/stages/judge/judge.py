@@ -194,15 +194,8 @@ def pass_time(
     deadline = silence_deadline(state, policy)
     if deadline is not None and now > deadline and not state.silent:
         state.silent = True
-        opening = evidence.last_opening(
-            stretch,
-            explain,
-            SILENCE,
-            score=stream.silence_factor,
-            threshold=stream.silence_factor,
-            surprise=None,
-            likely=[],
-        )
+        gap_us = _longest_gap_us(state, stream.silence_gap_us)
+        opening = evidence.silence_opening(stretch, explain, gap_us, deadline - state.last_us, stream)
         outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
     if time_us is not None:
         _end_gap(state, time_us, now, stream.silence_gap_us, outcome)
@@ -214,7 +207,7 @@ def _end_gap(state: SourceState, time_us: int, now: int, usual_us: int, outcome:
         state.silent = False
         # A reported outage is not the source's new habit, but a source that slows down, or whose
         # clock is behind the others', is: its next gap may be twice as long.
-        gap = min(now - (state.last_us or 0), 2 * max(state.gap_max_us, usual_us))
+        gap = min(now - (state.last_us or 0), 2 * _longest_gap_us(state, usual_us))
         silence = alerts.find_alert(state, SILENCE, "")
         if silence is not None:
             state.alerts.remove(silence)
@@ -227,7 +220,12 @@ def silence_deadline(state: SourceState, policy: Policy) -> int | None:
     stream = policy.calibration.stream
     if stream is None or stream.silence_factor <= 0 or state.last_us is None or state.number < ARMED_EVENTS:
         return None
-    return state.last_us + int(stream.silence_factor * max(state.gap_max_us, stream.silence_gap_us))
+    return state.last_us + int(stream.silence_factor * _longest_gap_us(state, stream.silence_gap_us))
+
+
+def _longest_gap_us(state: SourceState, usual_us: int) -> int:
+    """The longest gap that is no silence: the source's own so far, or a usual source's in training."""
+    return max(state.gap_max_us, usual_us)
 
 
 def _resolve_quiet(state: SourceState, now: int, policy: Policy, outcome: Outcome) -> None:
