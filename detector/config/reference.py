@@ -29,7 +29,7 @@ KINDS = {bool: "true or false", int: "whole number", float: "number"}
 LISTS = {"webhook": Webhook, "jsonl": Jsonl, "kafka": KafkaTopic}
 HEAD = """# Configuration
 
-Written by `make docs` from `detector/config/options.py`: change it there.
+Written by `make docs` from the options in `detector/config`: change it there.
 
 One TOML file: `--config FILE`, or `tailrace.toml` in the working directory where there is one.
 A variable `TAILRACE_SECTION__KEY` overrides a key of the file, and `TAILRACE_RECEIVERS__WEBHOOK__0__SECRET`
