@@ -8,7 +8,7 @@ from typing import Protocol
 from detector.config.options import RedisAt
 from detector.notify.queue import Queue
 from detector.records import Revision
-from detector.store.alerts import read_alert, read_alerts
+from detector.store.alerts import read_alerts
 from detector.store.contract import Commit
 from detector.store.deliveries import Deliveries
 from detector.store.outbox import KEPT_REVISIONS, Enrolment, append, create_tables, enrol
@@ -46,11 +46,8 @@ class Outbox(Protocol):
     def kept(self) -> list[bytes]:
         """The payloads in the outbox, in order."""
 
-    def alerts(self) -> list[bytes]:
-        """Every alert as it stands."""
-
-    def alert(self, alert_id: str) -> bytes | None:
-        """One alert as it stands."""
+    def alerts(self, beginning: str = "") -> list[bytes]:
+        """Every alert as it stands, or those whose ids begin so."""
 
 
 class SqliteOutbox:
@@ -84,13 +81,9 @@ class SqliteOutbox:
         """Every row."""
         return [payload for (payload,) in self._connection.execute("SELECT payload FROM outbox ORDER BY seq")]
 
-    def alerts(self) -> list[bytes]:
+    def alerts(self, beginning: str = "") -> list[bytes]:
         """As the command does."""
-        return read_alerts(self._path)
-
-    def alert(self, alert_id: str) -> bytes | None:
-        """As the command does."""
-        return read_alert(self._path, alert_id)
+        return read_alerts(self._path, beginning)
 
 
 class RedisOutbox:
@@ -138,13 +131,9 @@ class RedisOutbox:
         assert payload is not None
         return payload
 
-    def alerts(self) -> list[bytes]:
+    def alerts(self, beginning: str = "") -> list[bytes]:
         """As the command does."""
-        return written.read_alerts(self._nodes, PREFIX)
-
-    def alert(self, alert_id: str) -> bytes | None:
-        """As the command does."""
-        return next(iter(written.read_alerts(self._nodes, PREFIX, alert_id)), None)
+        return written.read_alerts(self._nodes, PREFIX, beginning)
 
 
 KINDS: Sequence[type[SqliteOutbox] | type[RedisOutbox]] = (SqliteOutbox, RedisOutbox)

@@ -40,8 +40,9 @@ def test_the_list_is_a_line_an_alert_the_newest_last(state: Path, capsys: pytest
     """Nothing is cut where no screen limits it."""
     _run("list", "--state", state)
     header, first, second = capsys.readouterr().out.splitlines()
-    assert header.split() == ["STATUS", "OPENED", "SOURCE", "RULE", "SCORE", "ID"]
-    assert first.split() == [*f"resolved {SAMPLE.opened_at} nova-compute stopped half-way 12.31 bb".split()]
+    assert header.split() == ["STATUS", "SEVERITY", "OPENED", "SOURCE", "RULE", "SCORE", "ID"]
+    row = f"resolved error {SAMPLE.opened_at} nova-compute stopped half-way 12.31 bb"
+    assert first.split() == row.split()
     assert second.split()[-1] == "aa"
 
 
@@ -72,6 +73,71 @@ def test_a_silence_fits_the_schema_and_other_alerts_are_as_they_were(
     _schema("alert").validate(silent)
     _run("show", "cc", "--state", state)
     assert "for more than 1 min; the longest gap before was 20 s" in capsys.readouterr().out
+
+
+FOUND: dict[str, dict[str, Any]] = {  # by id
+    "a1": {"severity": "warning", "source": "nova-compute", "rule": "silence", "opened_at": None},
+    "a2": {"severity": "error", "status": "resolved", "opened_at": "2026-11-21T09:00:00.000000Z"},
+    "b1": {"severity": "critical", "source": "nova-api", "opened_at": "2026-11-21T10:00:00.500000Z"},
+}
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Path:
+    """A state file with an alert of each kind."""
+    alerts = [msgspec.structs.replace(SAMPLE, alert_id=name, **changes) for name, changes in FOUND.items()]
+    path = tmp_path / "found.db"
+    StateFile(path, []).append(*(Revision(one.alert_id, 1, msgspec.json.encode(one)) for one in alerts))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ("", ["a1", "a2", "b1"]),
+        ("--status firing", ["a1", "b1"]),
+        ("--severity error", ["a2", "b1"]),
+        ("--severity critical", ["b1"]),
+        ("--rule silence", ["a1"]),
+        ("--source compute", ["a1", "a2"]),
+        ("--since 2026-11-21T12:00:00+03:00", ["a2", "b1"]),
+        ("--since 2026-11-21T10:00:00.5Z", ["b1"]),
+        ("--severity error --source compute", ["a2"]),
+    ],
+)
+def test_the_list_can_be_narrowed(
+    found: Path, capsys: pytest.CaptureFixture[str], words: str, ids: list[str]
+) -> None:
+    """All that is said must hold; a time before the first alert's leaves out those that have none."""
+    _run("list", "--state", found, *words.split())
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:]] == ids
+    _run("list", "--state", found, "--format", "json", *words.split())
+    rows = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [row["alert_id"] for row in rows] == ids
+
+
+def test_a_list_that_was_narrowed_to_nothing_says_so(found: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There are alerts, and none of these."""
+    _run("list", "--state", found, "--source", "cinder")
+    assert capsys.readouterr() == ("", "no such alerts\n")
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-11-21T10:00:00"])
+def test_a_time_without_a_zone_is_refused(found: Path, since: str) -> None:
+    """Whose noon it was nobody can know."""
+    with pytest.raises(BadSetup, match="--since is no time with its zone"):
+        _run("list", "--state", found, "--since", since)
+
+
+def test_the_beginning_of_an_id_is_enough(found: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no other begins so; a whole id is meant though it begins another."""
+    _run("show", "b", "--state", found, "--format", "json")
+    assert json.loads(capsys.readouterr().out)["alert_id"] == "b1"
+    with pytest.raises(BadSetup, match=r"2 alerts in .* begin with a: a1, a2; give more of the one"):
+        _run("show", "a", "--state", found)
+    StateFile(found, []).append(revision("a11", 1))
+    _run("show", "a1", "--state", found, "--format", "json")
+    assert json.loads(capsys.readouterr().out)["alert_id"] == "a1"
 
 
 def test_one_alert_is_shown_with_its_evidence(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -179,11 +179,13 @@ def test_old_revisions_are_forgotten_unless_somebody_waits(empty: Outbox) -> Non
 
 
 def test_an_alert_is_read_back_as_it_stands(empty: Outbox) -> None:
-    """One entry per alert, in the order of opening, with its highest revision."""
-    empty.append(revision("b", 1), revision("a", 1), revision("b", 3), revision("b", 2))
-    assert empty.alerts() == [revision("b", 3).payload, revision("a", 1).payload]
-    assert empty.alert("b") == revision("b", 3).payload
-    assert empty.alert("z") is None
+    """One entry per alert, in the order of opening, with its highest revision; or those that begin so."""
+    empty.append(revision("b1", 1), revision("a", 1), revision("b1", 3), revision("b1", 2), revision("b2", 1))
+    last = [revision("b1", 3).payload, revision("a", 1).payload, revision("b2", 1).payload]
+    assert empty.alerts() == last
+    assert empty.alerts("b") == [last[0], last[2]]
+    assert empty.alerts("b1") == last[:1]
+    assert empty.alerts("z") == []
 
 
 def test_the_deliverers_connection_works_beside_the_stores(tmp_path: Path) -> None:

@@ -4,48 +4,64 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.table import Table
 
 from detector.cli.options import ConfigFile, Format
+from detector.cli.tables import console, print_table
+from detector.cli.wanted import Wanted
 from detector.errors import BadSetup
 from detector.records import Alert
-from detector.store.alerts import read_alert, read_alerts
+from detector.store.alerts import read_alerts
 
-AlertId = Annotated[str, Parameter(name="ID", help="As `tailrace alerts list` prints it.")]
+AlertId = Annotated[
+    str,
+    Parameter(name="ID", help="As `tailrace alerts list` prints it, or the beginning of it that is unique."),
+]
 State = Annotated[
     Path | None,
     Parameter(name="--state", help="State file of `tailrace watch`; else path of [state], else Redis."),
 ]
 
-_UNBOUNDED_WIDTH = 1_000_000  # columns: nothing is cut where no screen shows it
+_NAMED: Final = 3  # of the ids that are meant alike
 
 app = App(name="alerts", sort_key=4, help="List or show the alerts that were found.")
 
 
 @app.command(name="list")
-def list_alerts(*, state: State = None, output: Format = "text", config: ConfigFile = None) -> None:
-    """List every alert as it stands now, the one that opened last at the end.
+def list_alerts(
+    *,
+    wanted: Wanted = Wanted(),  # noqa: B008  (frozen)
+    state: State = None,
+    output: Format = "text",
+    config: ConfigFile = None,
+) -> None:
+    """List alerts as they stand now, the one that opened last at the end.
 
-    Example: tailrace alerts list --state tailrace.db
+    Example: tailrace alerts list --state tailrace.db --severity error
 
     Raises:
-        BadSetup: neither a state file nor Redis is named.
+        BadSetup: neither a state file nor Redis is named, or --since is no time.
         Unreadable: the state file is not there.
         Unavailable: Redis cannot be reached.
     """
+    has = wanted.has()
     _, payloads = _read(state, config)
+    found = [(alert, payload) for payload in payloads if has(alert := _decode(payload))]
     # Alerts are raised in another order where several files are read, or sessions are judged at their end.
-    payloads.sort(key=lambda payload: _decode(payload).opened_at or "")
+    found.sort(key=lambda one: one[0].opened_at or "")
     if output == "json":
-        _print_json(payloads)
+        _print_json([payload for _, payload in found])
+    elif found:
+        print_table(
+            _COLUMNS, [alert for alert, _ in found], lambda alert: alert.status == "firing", numbers={"SCORE"}
+        )
     else:
-        _print_table([_decode(payload) for payload in payloads])
+        sys.stderr.write("no such alerts\n" if payloads else "no alerts\n")
 
 
 @app.command(name="show")
@@ -57,49 +73,57 @@ def show(
     Example: tailrace alerts show 5f2b8c0d1e4a7b93 --state tailrace.db
 
     Raises:
-        BadSetup: neither a state file nor Redis is named, or there is no such alert in it.
+        BadSetup: neither a state file nor Redis is named, or there is no such alert in it, or several are.
         Unreadable: the state file is not there.
         Unavailable: Redis cannot be reached.
     """
-    from detector.notify.console import printable, show_alert  # noqa: PLC0415  # --help need not wait
+    from detector.notify.console import show_alert  # noqa: PLC0415  # --help need not wait
 
     where, payloads = _read(state, config, alert_id)
-    if not payloads:
+    payload = _meant(alert_id, where, {_decode(payload).alert_id: payload for payload in payloads})
+    if output == "json":
+        _print_json([payload])
+    else:
+        show_alert(console(), _decode(payload))
+
+
+def _meant(alert_id: str, where: object, found: dict[str, bytes]) -> bytes:
+    """The alert of that id, else the only one whose id begins so."""
+    from detector.notify.console import printable  # noqa: PLC0415
+
+    if alert_id in found:
+        return found[alert_id]
+    if not found:
         raise BadSetup(
             f"no alert {printable(alert_id)} in {where}; `tailrace alerts list` shows those it has"
         )
-    if output == "json":
-        _print_json(payloads)
-    else:
-        show_alert(_console(), _decode(payloads[0]))
+    if len(found) > 1:
+        some = ", ".join(islice(found, _NAMED)) + (", ..." if len(found) > _NAMED else "")
+        raise BadSetup(
+            f"{len(found)} alerts in {where} begin with {printable(alert_id)}: {some}; give more of the one"
+        )
+    return next(iter(found.values()))
 
 
-def _read(state: Path | None, config: Path | None, alert_id: str | None = None) -> tuple[object, list[bytes]]:
-    """Where the alerts are, and all of them; or the one, if it is there."""
+def _read(state: Path | None, config: Path | None, beginning: str = "") -> tuple[object, list[bytes]]:
+    """Where the alerts are, and those whose ids begin so."""
     if state is not None:
-        return state, _of_file(state, alert_id)
+        return state, read_alerts(state, beginning)
     from detector.config import load  # noqa: PLC0415  # slow to import, and --help need not wait
 
     settings = load(config, os.environ)
     if settings.state.path is not None:
-        return settings.state.path, _of_file(settings.state.path, alert_id)
+        return settings.state.path, read_alerts(settings.state.path, beginning)
     if settings.redis.url is not None:
         from detector.store.redis import written  # noqa: PLC0415
         from detector.store.redis.connect import nodes_at  # noqa: PLC0415
 
         with closing(nodes_at(settings.redis)) as nodes:
-            return "redis", written.read_alerts(nodes, settings.redis.key_prefix, alert_id)
+            return "redis", written.read_alerts(nodes, settings.redis.key_prefix, beginning)
     raise BadSetup(
         "name the state file with --state FILE, or in the configuration as path of [state], or Redis as url "
         "of [redis]"
     )
-
-
-def _of_file(path: Path, alert_id: str | None) -> list[bytes]:
-    if alert_id is None:
-        return read_alerts(path)
-    payload = read_alert(path, alert_id)
-    return [] if payload is None else [payload]
 
 
 def _decode(payload: bytes) -> Alert:
@@ -111,22 +135,6 @@ def _print_json(payloads: list[bytes]) -> None:
         sys.stdout.write(payload.decode() + "\n")
 
 
-def _print_table(alerts: list[Alert]) -> None:
-    from detector.notify.console import printable  # noqa: PLC0415
-
-    if not alerts:
-        sys.stderr.write("no alerts\n")
-        return
-    console = _console()
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name, _ in _COLUMNS:
-        table.add_column(name, overflow="fold", justify="right" if name == "SCORE" else "left")
-    for alert in alerts:
-        style = "red" if alert.status == "firing" else None
-        table.add_row(*(printable(text(alert)) for _, text in _COLUMNS), style=style)
-    console.print(table)
-
-
 def _rule(alert: Alert) -> str:
     from detector.notify.console import RULES  # noqa: PLC0415
 
@@ -135,15 +143,10 @@ def _rule(alert: Alert) -> str:
 
 _COLUMNS: list[tuple[str, Callable[[Alert], str]]] = [
     ("STATUS", lambda alert: alert.status),
+    ("SEVERITY", lambda alert: alert.severity),
     ("OPENED", lambda alert: alert.opened_at or "-"),
     ("SOURCE", lambda alert: alert.source),
     ("RULE", _rule),
     ("SCORE", lambda alert: f"{alert.score:.2f}"),
     ("ID", lambda alert: alert.alert_id),
 ]
-
-
-def _console() -> Console:
-    # No markup: a log names its source as it likes.
-    width = None if sys.stdout.isatty() else _UNBOUNDED_WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)

@@ -12,23 +12,14 @@ from detector.errors import Unreadable
 _PRIMARY = 0xFF  # of a code; the rest tells more exactly what happened
 
 
-def read_alerts(path: Path) -> list[bytes]:
-    """Read every alert's latest revision, encoded, in the order in which they opened.
+def read_alerts(path: Path, beginning: str = "") -> list[bytes]:
+    """Read the latest revision of every alert whose id begins so, encoded, in the order in which they opened.
 
     Raises:
         Unreadable: there is no such state file, or this user cannot read it.
     """
-    return [payload for (payload,) in _rows(path, "SELECT payload FROM alert ORDER BY first_seq")]
-
-
-def read_alert(path: Path, alert_id: str) -> bytes | None:
-    """Read one alert's latest revision, encoded; None where it is not there.
-
-    Raises:
-        Unreadable: there is no such state file, or this user cannot read it.
-    """
-    rows = _rows(path, "SELECT payload FROM alert WHERE alert_id = ?", alert_id)
-    return bytes(rows[0][0]) if rows else None
+    query = "SELECT payload FROM alert WHERE substr(alert_id, 1, length(?1)) = ?1 ORDER BY first_seq"
+    return [payload for (payload,) in _rows(path, query, beginning)]
 
 
 def _rows(path: Path, query: str, *values: str) -> list[Any]:

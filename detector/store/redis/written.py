@@ -70,16 +70,18 @@ def read_fence(nodes: Nodes, prefix: str, shard: str) -> Fence | None:
     return None if fence is None else Fence((bundle or b"").decode(), fence)
 
 
-def read_alerts(nodes: Nodes, prefix: str, alert_id: str | None = None) -> list[bytes]:
-    """Every alert's latest revision, encoded, in the order in which they opened; or the one that is named."""
+def read_alerts(nodes: Nodes, prefix: str, beginning: str = "") -> list[bytes]:
+    """The latest revision of every alert whose id begins so, encoded, in the order in which they opened."""
     found = []
     for shard in shards(nodes, prefix):
         alerts, outbox = key(prefix, shard, "alerts"), key(prefix, shard, "outbox")
-        if alert_id is None:
-            rows = nodes.ask(alerts, "HVALS", alerts)
-        else:
-            rows = nodes.ask(alerts, "HMGET", alerts, alert_id)
-        for _, first, places in (unpack(row) for row in rows if row is not None):
+        flat = nodes.ask(alerts, "HGETALL", alerts)
+        rows = [
+            row
+            for name, row in zip(flat[::2], flat[1::2], strict=True)
+            if name.startswith(beginning.encode())
+        ]
+        for _, first, places in map(unpack, rows):
             payload = payload_of(nodes.ask(outbox, "HGET", outbox, places[-1]))
             if payload is not None:
                 opened_at = msgspec.json.decode(payload, type=_Opened).opened_at
