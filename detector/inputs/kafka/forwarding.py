@@ -210,3 +210,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     with suppress(TimeoutError, KafkaError):
         async with asyncio.timeout(CLOSE_S):
             await producer.stop()
+    # What failed was raised where it was sent; asyncio would print it once more, as nobody awaits this end.
+    end = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001
+    if end is not None and end.done() and not end.cancelled():
+        end.exception()
