@@ -8,11 +8,11 @@ BIN := .venv/bin
 READY := .venv/ready
 BENCHMARKS := bench-parse bench-hdfs bench-sequences bench-watch bench-fit bench-stream bench-sources
 
-.PHONY: help setup demo up down test lint docs constraints servers clean $(BENCHMARKS)
+.PHONY: help setup demo up down test lint docs constraints servers clean bench-quality $(BENCHMARKS)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  make bench-NAME DATA=FOLDER   measure: $(BENCHMARKS:bench-%=%)"
+	@echo "  make bench-NAME DATA=FOLDER   measure: quality $(BENCHMARKS:bench-%=%)"
 
 setup: $(READY) ## install the project and its tools into .venv
 
@@ -54,6 +54,11 @@ lint: $(READY) ## ruff, mypy and the import contracts
 $(BENCHMARKS): bench-%: $(READY)
 	@test -n "$(DATA)" || { echo "say where the data lies: make $@ DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.$* --data '$(DATA)' $(ARGS)
+
+# Goes on where it was interrupted; ARGS='--only hdfs --seeds 1 --detectors tailrace simple' runs a part.
+bench-quality: $(READY)
+	@test -n "$(DATA)" || { echo "say where the data lies: make $@ DATA=FOLDER" >&2; exit 2; }
+	$(BIN)/python -m training.cli.__main__ benchmark --data '$(DATA)' --out bench-out/quality $(ARGS)
 
 bench-stream bench-sources: servers
 

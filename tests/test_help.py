@@ -17,7 +17,7 @@ COMMANDS = [
     *((tailrace, words) for words in ("shards", "shards reset", "shards confirm")),
     *((tailrace, words) for words in ("topics show", "topics create", "worker")),
     *((tailrace, words) for words in ("dead-letters list", "dead-letters resubmit")),
-    *((train, words) for words in ("fit", "inspect", "evaluate", "parse", "export")),
+    *((train, words) for words in ("fit", "inspect", "evaluate", "parse", "export", "benchmark")),
 ]
 
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from cyclopts import App
 
 from detector.cli.run import run
+from training.cli.benchmark import benchmark
 from training.cli.evaluate import evaluate
 from training.cli.export import export
 from training.cli.fit import fit
@@ -26,6 +27,9 @@ app.command(inspect, usage="Usage: tailrace-train inspect DIR [OPTIONS]", sort_k
 app.command(evaluate, sort_key=3)
 app.command(parse, sort_key=4)
 app.command(export, usage="Usage: tailrace-train export DIR", sort_key=5)
+app.command(
+    benchmark, usage="Usage: tailrace-train benchmark [DESCRIPTION…] --data DIR [OPTIONS]", sort_key=6
+)
 
 
 def main() -> None:

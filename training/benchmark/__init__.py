@@ -1,0 +1,1 @@
+"""The benchmark of detection quality: descriptions of data sets in, one table out."""

@@ -1,0 +1,73 @@
+"""Every kind of detector over one split of sessions. Reads and writes files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from training.benchmark.asked import Asked, Detector
+from training.benchmark.fitted import Fitting
+from training.benchmark.measures import Scored, measured
+from training.benchmark.results import OfSessions
+from training.benchmark.simple import simple
+from training.benchmark.splits import Splits
+from training.benchmark.tailrace_sessions import Job, scored
+from training.model.settings import Cell
+
+
+class OfSplits:
+    """One split for every kind of detector."""
+
+    def __init__(self, splits: Splits, asked: Asked) -> None:
+        """Nothing is measured before it is asked for."""
+        self._splits, self._asked = splits, asked
+
+    def close(self) -> None:
+        """Remove the files of the split."""
+        self._splits.close()
+
+    def measure(self, detector: Detector) -> list[OfSessions]:
+        """The results of all detectors of one kind."""
+        found = _scored(self._splits, detector, self._asked)
+        return [measured(one, self._splits.truth, self._asked.budgets) for one in found]
+
+
+def _scored(splits: Splits, detector: Detector, asked: Asked) -> Iterable[Scored]:
+    seed, tokens = asked.seed_of_fit(splits.seed), splits.tokens
+    match detector:
+        case "tailrace":
+            return [scored(_job(splits, "gru", asked))]
+        case "lstm" | "rnn":
+            return [scored(_job(splits, detector, asked))]
+        case "simple":
+            return simple(tokens.train, tokens.test, seed, splits.contamination)
+
+
+def _job(splits: Splits, cell: Cell, asked: Asked) -> Job:
+    kind = cell if splits.contamination <= 0 else f"{cell}-contaminated"
+    return Job(
+        train=splits.train,
+        test=splits.test,
+        settings=splits.settings,
+        offsets=splits.tokens.offsets,
+        bundle=bundle_of(asked.out, splits.name, splits.seed, kind),
+        fitting=fitting_of(asked, cell, splits.seed, splits.contamination),
+        budgets=asked.budgets,
+    )
+
+
+def fitting_of(asked: Asked, cell: Cell, seed: int, contamination: float = 0.0) -> Fitting:
+    """How a bundle is fitted for a seed."""
+    return Fitting(
+        cell=cell,
+        seed=asked.seed_of_fit(seed),
+        contamination=contamination,
+        budget=None,
+        epochs=asked.epochs,
+        hidden=asked.hidden,
+        device=asked.device,
+        processes=asked.processes,
+    )
+
+
+def bundle_of(out: Path, data_set: str, seed: int, kind: str) -> Path:
+    """Where the bundle of a run is kept: variants of what is judged share it."""
+    return out / "bundles" / data_set / f"seed-{seed}" / kind
