@@ -6,13 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.fits import JOBS, Fits
 from tests.kafka_rights import guarded_with_users
-from tests.recordings import SYSTEMS, Fits
+from tests.recordings import SYSTEMS
 from tests.servers.kafka import Broker
 from tests.servers.kafka_guarded import Guarded
+from tests.servers.redis import Server, serving
 
 # Before numpy and torch are imported: several threads on small matrices only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+FITTED = {"jobs": (JOBS,), "bundles": SYSTEMS, "session_bundle": ("sessions",)}  # what fixtures ask for
+
+
+def folder_of_run(factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run, the same one for every process that shares its tests."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
@@ -34,25 +44,62 @@ def kafka_guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fits:
+def fits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fits]:
     """Begin at once with the bundles that tests will ask for: they are there by then."""
-    found = Fits(tmp_path_factory.mktemp("fits"))
+    found = Fits(folder_of_run(tmp_path_factory) / "fits")
     asked = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in (
-        *(SYSTEMS if "bundles" in asked else ()),
-        *(["sessions"] if "session_bundle" in asked else []),
-    ):
-        found.start(name)
-    return found
+    for fixture, names in FITTED.items():
+        for name in names if fixture in asked else ():
+            found.start(name)
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")
 def bundles(fits: Fits) -> dict[str, Path]:
     """One bundle for each recorded server, fitted at one false alert a day."""
-    return {system: fits.start(system).result() for system in SYSTEMS}
+    return {system: fits.start(system).result() / "bundle" for system in SYSTEMS}
 
 
 @pytest.fixture(scope="session")
 def session_bundle(fits: Fits) -> Path:
     """A bundle that knows PostgreSQL's sessions."""
-    return fits.start("sessions").result()
+    return fits.start("sessions").result() / "bundle"
+
+
+@pytest.fixture(scope="session")
+def jobs(fits: Fits) -> Path:
+    """A folder with `normal.log`, our own jobs; the `bundle` that was fitted on it, and what that `said`."""
+    return fits.start(JOBS).result()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Redis for the tests of one file, which leave it running."""
+    with serving(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of long-lived sources, untrained."""
+    return _untrained(tmp_path_factory.mktemp("bundle"), session=False)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["sessions", "streams"])
+def session(request: pytest.FixtureRequest) -> bool:
+    """Both kinds of sources."""
+    return bool(request.param)
+
+
+@pytest.fixture(scope="module")
+def bundle_of_kind(session: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of that kind, untrained."""
+    return _untrained(tmp_path_factory.mktemp("bundle"), session=session)
+
+
+def _untrained(path: Path, *, session: bool) -> Path:
+    from tests.small_bundle import small_bundle  # noqa: PLC0415  (imports torch: not every test needs it)
+
+    small_bundle(path, session=session)
+    return path

@@ -8,19 +8,10 @@ from detector.distributed.arrivals import HEARD_S, MORE_S, Arrivals
 from detector.distributed.routed import MARK, MORE, ORIGIN
 from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.shard.intake import Intake
-from tests.small_bundle import small_bundle
 from tests.watching import core_of
 
 SHARD = Shard("routed", 0)
 HOUR_US = 3_600_000_000
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of long-lived sources."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=False)
-    return path
 
 
 def mark(origin: str, clock_us: int, *, more: bool = False) -> KafkaRecord:

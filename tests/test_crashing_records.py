@@ -26,28 +26,11 @@ from tests.crashing_worker import BITTER, POISON
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.servers.redis import serving as redis_serving
-from tests.small_bundle import small_bundle
 from tests.watching import DEADLINE_S, core_of, lines_of, until
 from tests.workers import come_to, configured, have_come_to, last_lines, replayed, spread
 
 SEED = 51
 SHARD = Shard("logs", 0)
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of long-lived sources."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=False)
-    return path
 
 
 @contextmanager

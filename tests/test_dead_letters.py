@@ -3,7 +3,6 @@
 import json
 import random
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,29 +22,12 @@ from tests.redis_commits import SHARD, commit
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.servers.redis import serving as redis_serving
-from tests.small_bundle import small_bundle
 from tests.stores import shared_redis
 from tests.watching import DEADLINE_S, core_of, lines_of, until
 from tests.workers import come_to, configured, have_come_to, last_lines, replayed, spread, working
 
 SEED = 41
 LONG = b"\x1b[31mred " + b"x" * 3000  # beyond max_line_bytes of these tests
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of long-lived sources."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=False)
-    return path
 
 
 def test_what_cannot_be_read_goes_to_the_dead_letter_topic_and_the_stream_goes_on(
@@ -107,6 +89,17 @@ def test_what_cannot_be_read_goes_to_the_dead_letter_topic_and_the_stream_goes_o
     assert run(app, ["dead-letters", "list", "--format", "json", "--config", str(config)]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (first["id"], first["bytes"], first["kept_bytes"]) == (f"{topic}/0/0", 3009, 2500)
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_list_of_no_dead_letters_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    """On standard error: there is no data."""
+    config = tmp_path / "tailrace.toml"
+    config.write_text(f'[redis]\nurl = "{shared_redis().url}"\nkey_prefix = "no-letters"\n')
+    assert run(app, ["dead-letters", "list", "--format", output, "--config", str(config)]) == 0
+    assert capsys.readouterr() == ("", "no dead letters\n")
 
 
 def letter(number: int, size: int = 10) -> DeadLetter:

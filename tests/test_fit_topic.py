@@ -16,7 +16,7 @@ from detector.config.options import KafkaAt
 from detector.errors import BadSetup
 from tests.servers import topics
 from tests.servers.kafka import Broker
-from tests.session_log import OPTIONS, QUICK, write_log
+from tests.session_log import OPTIONS, QUICK
 from training.cli.topics_kept import topics_kept
 
 
@@ -36,20 +36,18 @@ def produce_keyed(address: str, topic: str, lines: list[tuple[bytes, bytes]]) ->
     asyncio.run(written())
 
 
-def test_a_bundle_is_learnt_from_a_topic(kafka: Broker, tmp_path: Path) -> None:
+def test_a_bundle_is_learnt_from_a_topic(kafka: Broker, jobs: Path, tmp_path: Path) -> None:
     """As it is from the file with the same lines."""
-    log = tmp_path / "normal.log"
-    write_log(log, jobs=100)
+    log = jobs / "normal.log"
     topics.create(kafka.address, "to-learn", partitions=2)
     for partition, half in enumerate(halves(log.read_bytes().splitlines())):
         topics.produce(kafka.address, "to-learn", half, partition=partition)
     environment = os.environ | {"TAILRACE_KAFKA__BROKERS": json.dumps([kafka.address])}
-    for name, source in {"file": str(log), "topic": "kafka://to-learn"}.items():
-        words = [source, *OPTIONS, *QUICK, "--out", str(tmp_path / name)]
-        command = [sys.executable, "-m", "training.cli.__main__", "fit", *map(str, words)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    learnt, expected = load(tmp_path / "topic"), load(tmp_path / "file")
+    words = ["kafka://to-learn", *OPTIONS, *QUICK, "--out", str(tmp_path / "bundle")]
+    command = [sys.executable, "-m", "training.cli.__main__", "fit", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    learnt, expected = load(tmp_path / "bundle"), load(jobs / "bundle")
     assert learnt.templates == expected.templates
     assert learnt.calibration == expected.calibration
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from detector.store.redis.connect import store_at
 from tests.kafka_feeds import feed_of, running
 from tests.servers import topics
 from tests.servers.kafka import Broker
-from tests.servers.redis import Server, serving
+from tests.servers.redis import Server
 from tests.small_bundle import WORDS, small_bundle
 from tests.watching import core_of, until
 
@@ -37,13 +37,6 @@ class Message(NamedTuple):
     value: bytes | None
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes]] = ()
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from detector.inputs.kafka.spans import Span, since, span_of
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.small_bundle import small_bundle
 from tests.stores import shared_redis
 from tests.watching import COMMAND, lines_of, until
 from tests.workers import configured, have_come_to, last_lines, spread, working
@@ -33,20 +32,6 @@ NOON_MS = 1_795_262_400_000
 def redis() -> Server:
     """A server of this run."""
     return shared_redis()
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["sessions", "streams"])
-def session(request: pytest.FixtureRequest) -> bool:
-    """Both kinds of sources."""
-    return bool(request.param)
-
-
-@pytest.fixture(scope="module")
-def bundle(session: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of that kind."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=session)
-    return path
 
 
 def run(*words: str | Path, broker: str) -> subprocess.CompletedProcess[str]:
@@ -72,13 +57,13 @@ def log(session: bool, tmp_path: Path) -> Path:
 
 
 def test_a_topic_is_replayed_as_the_file_with_its_lines(
-    kafka: Broker, bundle: Path, session: bool, log: Path
+    kafka: Broker, bundle_of_kind: Path, session: bool, log: Path
 ) -> None:
     """Partitions are merged by time: every revision of every alert."""
     topic = f"history-{'sessions' if session else 'streams'}"
     topics.create(kafka.address, topic, partitions=4)
     spread(kafka.address, topic, log.read_bytes().splitlines(), session=session)
-    words = ("--bundle", bundle, "--format", "json", "--budget", "200")
+    words = ("--bundle", bundle_of_kind, "--format", "json", "--budget", "200")
     expected = run("replay", log, *words, broker=kafka.address)
     found = run("replay", f"kafka://{topic}", *words, broker=kafka.address)
     assert (found.returncode, found.stderr) == (0, expected.stderr)
@@ -87,14 +72,14 @@ def test_a_topic_is_replayed_as_the_file_with_its_lines(
 
 
 def test_the_command_that_an_alert_names_shows_it_again(
-    kafka: Broker, redis: Server, bundle: Path, session: bool, log: Path, tmp_path: Path
+    kafka: Broker, redis: Server, bundle_of_kind: Path, session: bool, log: Path, tmp_path: Path
 ) -> None:
     """As typed, from the worker's own topic and configuration."""
     topic = f"again-{'sessions' if session else 'streams'}"
     topics.create(kafka.address, topic, partitions=4)
     counts = spread(kafka.address, topic, log.read_bytes().splitlines(), session=session)
     config = configured(
-        tmp_path / "tailrace.toml", bundle=bundle, broker=kafka.address, topic=topic, redis=redis.url
+        tmp_path / "tailrace.toml", bundle=bundle_of_kind, broker=kafka.address, topic=topic, redis=redis.url
     )
     with working(config, tmp_path / "errors") as process:
         ends = {f"{topic}-{partition}": count - 1 for partition, count in counts.items()}
@@ -111,9 +96,9 @@ def test_the_command_that_an_alert_names_shows_it_again(
     assert alert["alert_id"] in {alert_id for alert_id, _ in alerts_of(shown.stdout)}
 
 
-def test_times_choose_what_is_read(kafka: Broker, bundle: Path) -> None:
+def test_times_choose_what_is_read(kafka: Broker, bundle_of_kind: Path) -> None:
     """From the first record that is not older, up to the first that is not older than the other."""
-    topic = f"between-{bundle.name}"
+    topic = f"between-{bundle_of_kind.name}"
     topics.create(kafka.address, topic)
     for _ in range(3):
         topics.produce(kafka.address, topic, [b"alpha is done for job-1"] * 4)
@@ -130,15 +115,15 @@ def test_times_choose_what_is_read(kafka: Broker, bundle: Path) -> None:
         f"?since={first}&until={last}": range(4, 8),
         "?since=2999-01-01T00:00:00Z": range(0),
     }.items():
-        done = run("parse", f"kafka://{topic}{query}", "--bundle", bundle, broker=kafka.address)
+        done = run("parse", f"kafka://{topic}{query}", "--bundle", bundle_of_kind, broker=kafka.address)
         assert done.returncode == 0, done.stderr
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         assert [row["position"] for row in rows] == [f"{topic}/0/{offset}" for offset in offsets]
 
 
-def test_what_is_not_there_is_named(kafka: Broker, bundle: Path) -> None:
+def test_what_is_not_there_is_named(kafka: Broker, bundle_of_kind: Path) -> None:
     """A topic that is missing is exit 2, a broker that is away exit 4."""
-    words = ("--bundle", bundle)
+    words = ("--bundle", bundle_of_kind)
     missing = run("replay", "kafka://nowhere", *words, broker=kafka.address)
     assert (missing.returncode, "has no topic nowhere" in missing.stderr) == (2, True)
     away = run("replay", "kafka://nowhere", *words, broker="127.0.0.1:1")

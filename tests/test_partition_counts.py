@@ -21,7 +21,6 @@ from tests.places import Place
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.small_bundle import small_bundle
 from tests.stores import shared_redis
 from tests.watching import core_of, lines_of, until
 from tests.workers import fences, have_come_to, working
@@ -34,14 +33,6 @@ END_S = 20.0
 def redis() -> Server:
     """A server of this run."""
     return shared_redis()
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of long-lived sources."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=False)
-    return path
 
 
 def test_a_keyed_topic_that_grew_is_refused_until_confirmed(

@@ -1,11 +1,8 @@
 """A worker on real Kafka and Redis comes to the alerts and states of a replay over the same lines."""
 
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from detector.config.options import RedisAt
 from detector.distributed.partitions import Partitions
@@ -14,8 +11,7 @@ from detector.store.redis.connect import store_at
 from tests.kafka_feeds import Running, feed_of
 from tests.servers import topics
 from tests.servers.kafka import Broker
-from tests.servers.redis import Server, serving
-from tests.small_bundle import small_bundle
+from tests.servers.redis import Server
 from tests.watching import core_of, lines_of, until
 from tests.workers import come_to, last_lines, replayed, spread
 
@@ -23,29 +19,8 @@ PARTITIONS = 4
 SEED = 20
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["sessions", "streams"])
-def session(request: pytest.FixtureRequest) -> bool:
-    """Both kinds of sources."""
-    return bool(request.param)
-
-
-@pytest.fixture(scope="module")
-def bundle(session: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of that kind."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=session)
-    return path
-
-
 def test_a_worker_comes_to_what_replay_comes_to(
-    kafka: Broker, redis: Server, bundle: Path, session: bool, tmp_path: Path
+    kafka: Broker, redis: Server, bundle_of_kind: Path, session: bool, tmp_path: Path
 ) -> None:
     """Every revision of every alert, and every source's state, over four partitions."""
     sys.stdout.write(f"seed {SEED}\n")
@@ -54,7 +29,7 @@ def test_a_worker_comes_to_what_replay_comes_to(
     log.write_bytes(b"".join(line + b"\n" for line in lines))
     topics.create(kafka.address, topic, partitions=PARTITIONS)
     spread(kafka.address, topic, lines, session=session)
-    core, at = core_of(bundle, log), RedisAt(url=redis.url, key_prefix=topic)
+    core, at = core_of(bundle_of_kind, log), RedisAt(url=redis.url, key_prefix=topic)
     with closing(store_at(at)) as store:
         work = Partitions(core, store, [Enrolment("ops", "there")], cache_sources=20)
         running = Running(feed_of(kafka.address, topic), work)

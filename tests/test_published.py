@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -38,8 +37,6 @@ from tests.delivery import SAMPLE, revision
 from tests.servers import topics
 from tests.servers.kafka import Broker, free_ports
 from tests.servers.redis import Server
-from tests.servers.redis import serving as redis_serving
-from tests.small_bundle import small_bundle
 from tests.watching import DEADLINE_S, core_of, lines_of, records_of, until
 from tests.workers import come_to, configured, have_come_to, last_lines, spread, working
 
@@ -49,27 +46,6 @@ RECEIVER = """
 name = "bus"
 topic = {topic}
 """
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["sessions", "streams"])
-def session(request: pytest.FixtureRequest) -> bool:
-    """Both kinds of sources."""
-    return bool(request.param)
-
-
-@pytest.fixture(scope="module")
-def bundle(session: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of that kind."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=session)
-    return path
 
 
 def scored(core: Any, log: Path) -> dict[str, list[dict[str, Any]]]:
@@ -84,7 +60,12 @@ def scored(core: Any, log: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_a_worker_publishes_scores_and_alerts_keyed_by_source(
-    kafka: Broker, redis: Server, bundle: Path, session: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: Broker,
+    redis: Server,
+    bundle_of_kind: Path,
+    session: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The rows are those of a replay, in the order of each source; every revision of every alert is there."""
     sys.stdout.write(f"seed {SEED}\n")
@@ -96,10 +77,10 @@ def test_a_worker_publishes_scores_and_alerts_keyed_by_source(
     topics.create(kafka.address, f"{topic}-scores", partitions=3)
     topics.create(kafka.address, f"{topic}-alerts", partitions=3)
     counts = spread(kafka.address, topic, lines, session=session)
-    at, core = RedisAt(url=redis.url, key_prefix=topic), core_of(bundle, log)
+    at, core = RedisAt(url=redis.url, key_prefix=topic), core_of(bundle_of_kind, log)
     config = configured(
         tmp_path / "tailrace.toml",
-        bundle=bundle, broker=kafka.address, topic=topic, redis=redis.url,
+        bundle=bundle_of_kind, broker=kafka.address, topic=topic, redis=redis.url,
         more=RECEIVER.format(topic=json.dumps(f"{topic}-alerts")),
     )  # fmt: skip
     ends = {f"{topic}-{partition}": count - 1 for partition, count in counts.items()}
@@ -133,7 +114,9 @@ def test_a_worker_publishes_scores_and_alerts_keyed_by_source(
     assert all(some == sorted(some, key=lambda one: one[1]) for some in alerts.values())
 
 
-def test_watch_writes_alerts_to_a_topic(kafka: Broker, tmp_path: Path, bundle: Path, session: bool) -> None:
+def test_watch_writes_alerts_to_a_topic(
+    kafka: Broker, tmp_path: Path, bundle_of_kind: Path, session: bool
+) -> None:
     """A machine without a worker of its own can tell the same topic."""
     topic, log = f"watched-{'sessions' if session else 'streams'}", tmp_path / "app.log"
     log.write_bytes(b"".join(lines_of(SEED, 300)))
@@ -143,7 +126,15 @@ def test_watch_writes_alerts_to_a_topic(kafka: Broker, tmp_path: Path, bundle: P
         f'[kafka]\nbrokers = ["{kafka.address}"]\n[alerts]\nbudget = 200.0\n'
         + RECEIVER.format(topic=f'"{topic}"')
     )
-    words = ["watch", str(log), "--once", "--bundle", str(bundle), "--state", str(tmp_path / "state.db")]
+    words = [
+        "watch",
+        str(log),
+        "--once",
+        "--bundle",
+        str(bundle_of_kind),
+        "--state",
+        str(tmp_path / "state.db"),
+    ]
     assert run(app, [*words, "--config", str(config)]) == 0
     found = [msgspec.json.decode(one.value, type=Alert) for one in topics.records(kafka.address, topic)]
     assert len({alert.alert_id for alert in found}) > 1

@@ -1,6 +1,5 @@
 """Every recorded log, sent through Kafka without keys, comes to what a replay of it comes to."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,18 +17,11 @@ from tests.kafka_feeds import feed_of, running
 from tests.recordings import FIXTURES, SYSTEMS, names_of, shipped
 from tests.servers import topics
 from tests.servers.kafka import Broker
-from tests.servers.redis import Server, serving
+from tests.servers.redis import Server
 from tests.watching import records_of, until
 from tests.workers import come_to, replayed
 
 PARTITIONS = 4
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.mark.parametrize(("system", "name"), [(one, name) for one in SYSTEMS for name in names_of(one)])

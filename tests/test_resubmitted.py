@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,35 +21,13 @@ from tests.places import Place
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.servers.redis import serving as redis_serving
-from tests.small_bundle import TEMPLATES, log_line, small_bundle
+from tests.small_bundle import TEMPLATES, log_line
 from tests.watching import DEADLINE_S, START_S, core_of, lines_of, until
 from tests.workers import Revisions, come_to, configured, have_come_to, last_lines, replayed, working
 
 SEED = 61
 SHARD = Shard("logs", 0)
 PLACE = "logs/0/20"  # of the record that is sent again
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["sessions", "streams"])
-def session(request: pytest.FixtureRequest) -> bool:
-    """Both kinds of sources."""
-    return bool(request.param)
-
-
-@pytest.fixture(scope="module")
-def bundle(session: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of that kind."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=session)
-    return path
 
 
 def new_message(size: int = 0) -> bytes:
@@ -71,13 +48,13 @@ def told_of_again(revisions: Revisions, expected: Revisions) -> None:
 
 @pytest.mark.parametrize("size", [7, 100])
 def test_a_record_that_is_sent_again_changes_no_state(
-    redis: Server, bundle: Path, session: bool, tmp_path: Path, size: int
+    redis: Server, bundle_of_kind: Path, session: bool, tmp_path: Path, size: int
 ) -> None:
     """Wherever it comes among the lines: states and alerts are those of a replay without it, and one more."""
     sys.stdout.write(f"seed {SEED}\n")
     log, lines = tmp_path / "app.log", [line.rstrip(b"\n") for line in lines_of(SEED, 80)]
     log.write_bytes(b"".join(line + b"\n" for line in lines))
-    core = core_of(bundle, log)
+    core = core_of(bundle_of_kind, log)
     letter = dead_letter(SHARD, KafkaRecord(20, 0, None, new_message(), ()), "why", Keeping())
     sent = resubmitted.message(letter)
     records = [KafkaRecord(n, 0, None, line, ()) for n, line in enumerate(lines)]
@@ -99,10 +76,10 @@ def test_a_record_that_is_sent_again_changes_no_state(
 
 
 def test_one_that_still_cannot_be_read_is_put_aside_again(
-    redis: Server, bundle: Path, session: bool, tmp_path: Path
+    redis: Server, bundle_of_kind: Path, session: bool, tmp_path: Path
 ) -> None:
     """Under the place where it first was, and with one attempt more."""
-    core = core_of(bundle, tmp_path / "app.log")
+    core = core_of(bundle_of_kind, tmp_path / "app.log")
     at = RedisAt(url=redis.url, key_prefix=f"still-{session}".lower())
     letter = dead_letter(SHARD, KafkaRecord(20, 0, b"k", b'{"half', (("trace", b"7"),)), "why", Keeping())
     with closing(store_at(at)) as store, closing(nodes_at(at)) as nodes:
@@ -120,10 +97,10 @@ def test_one_that_still_cannot_be_read_is_put_aside_again(
 
 
 def test_a_record_that_ended_the_router_is_judged_when_it_is_sent_again(
-    redis: Server, bundle: Path, session: bool, tmp_path: Path
+    redis: Server, bundle_of_kind: Path, session: bool, tmp_path: Path
 ) -> None:
     """The fault is mended by then: its new message is told of, and it is not put aside again."""
-    core, kept = core_of(bundle, tmp_path / "app.log"), Keeping(routed_topic="routed")
+    core, kept = core_of(bundle_of_kind, tmp_path / "app.log"), Keeping(routed_topic="routed")
     shard = Shard("routed", 0)
     at = RedisAt(url=redis.url, key_prefix=f"ended-router-{session}".lower())
     headers = routed.headers_of(SHARD, KafkaRecord(20, 0, b"own", b"", ()), more=True)
@@ -163,7 +140,7 @@ def test_a_partition_that_is_gone_is_named(kafka: Broker, redis: Server, tmp_pat
 def test_the_command_sends_what_is_whole_and_the_worker_judges_it(
     kafka: Broker,
     redis: Server,
-    bundle: Path,
+    bundle_of_kind: Path,
     session: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -175,9 +152,9 @@ def test_the_command_sends_what_is_whole_and_the_worker_judges_it(
     log.write_bytes(b"".join(line + b"\n" for line in lines))
     topics.create(kafka.address, topic)
     topics.produce(kafka.address, topic, [*lines[:20], new_message(1500), new_message(4000), *lines[20:]])
-    at, core = RedisAt(url=redis.url, key_prefix=topic), core_of(bundle, log)
+    at, core = RedisAt(url=redis.url, key_prefix=topic), core_of(bundle_of_kind, log)
     config = configured(
-        tmp_path / "tailrace.toml", bundle=bundle, broker=kafka.address, topic=topic, redis=redis.url
+        tmp_path / "tailrace.toml", bundle=bundle_of_kind, broker=kafka.address, topic=topic, redis=redis.url
     )
 
     def work_until(offset: int) -> None:

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,20 +17,13 @@ from detector.store.redis.connect import store_at
 from tests.kafka_feeds import Running, feed_of
 from tests.servers import topics
 from tests.servers.kafka import Broker
-from tests.servers.redis import Server, serving
+from tests.servers.redis import Server
 from tests.small_bundle import small_bundle
 from tests.watching import DEADLINE_S, core_of, lines_of, until
 from tests.workers import come_to, last_lines, replayed, spread
 
 PARTITIONS, ROUTED = 4, 3
 SEED = 20
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.mark.parametrize("session", [True, False], ids=["sessions", "streams"])

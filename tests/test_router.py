@@ -29,19 +29,10 @@ from detector.shard.intake import Intake
 from tests.kafka_feeds import Running, feed_of
 from tests.servers import topics
 from tests.servers.kafka import Broker
-from tests.small_bundle import small_bundle
 from tests.watching import core_of, lines_of, until
 
 ROUTED, T = 3, 1_767_225_600_000
 POINTS = ["before", "sent", "committed"]  # of a transaction
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of long-lived sources, named by hosts."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=False)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 from detector.bundle import Manifest, load
 from detector.records import FIRST_TEMPLATE
 from detector.words import duration
+from tests.fits import JOBS_COUNT
 from tests.session_log import OPTIONS, QUICK, write_log
 from training.beside import beside
 from training.fold import Fold, train_fold
@@ -22,7 +23,6 @@ from training.model.run import Report
 from training.model.settings import FitSettings
 from training.sessions import MOST_SESSIONS, sample, unknown_cost
 
-JOBS = 150
 DEADLINE_S = 60.0
 
 
@@ -38,17 +38,7 @@ def run(program: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with normal.log and the bundle that was fitted on it."""
-    folder = tmp_path_factory.mktemp("sessions")
-    write_log(folder / "normal.log", jobs=JOBS)
-    said = run("training", "fit", folder / "normal.log", *OPTIONS, *QUICK, "--out", folder / "bundle")
-    (folder / "said").write_text(said, encoding="utf-8")
-    return folder
-
-
-def test_broken_sessions_are_found_and_normal_ones_are_not(fitted: Path, tmp_path: Path) -> None:
+def test_broken_sessions_are_found_and_normal_ones_are_not(jobs: Path, tmp_path: Path) -> None:
     """A missing end and a repeated step are anomalous; every normal session stays below the threshold."""
     truth = write_log(tmp_path / "new.log", jobs=60, broken_every=10, seed=8)
     run(
@@ -56,7 +46,7 @@ def test_broken_sessions_are_found_and_normal_ones_are_not(fitted: Path, tmp_pat
         "replay",
         tmp_path / "new.log",
         "--bundle",
-        fitted / "bundle",
+        jobs / "bundle",
         "--scores",
         tmp_path / "scores.csv",
     )
@@ -65,36 +55,34 @@ def test_broken_sessions_are_found_and_normal_ones_are_not(fitted: Path, tmp_pat
     assert said == truth
 
 
-def test_a_fit_says_what_it_read_and_keeps_how_it_read(fitted: Path) -> None:
+def test_a_fit_says_what_it_read_and_keeps_how_it_read(jobs: Path) -> None:
     """The manifest counts sessions, and serving takes the options of the fit from it."""
-    manifest: Manifest = load(fitted / "bundle").manifest
-    assert manifest.data["sources"] == JOBS
+    manifest: Manifest = load(jobs / "bundle").manifest
+    assert manifest.data["sources"] == JOBS_COUNT
     assert manifest.input.session
     assert manifest.input.idle_timeout_s is not None
-    assert [path.name for path in (fitted / "bundle" / "training").iterdir()] == ["model.pt"]
+    assert [path.name for path in (jobs / "bundle" / "training").iterdir()] == ["model.pt"]
 
 
-def test_a_fit_ends_with_what_was_asked_for_measured_and_learnt(fitted: Path) -> None:
+def test_a_fit_ends_with_what_was_asked_for_measured_and_learnt(jobs: Path) -> None:
     """The idle time-out is said in words with how to set it, also in the report and by `bundle verify`."""
-    lines = (fitted / "said").read_text("utf-8").splitlines()
+    lines = (jobs / "said").read_text("utf-8").splitlines()
     said = {line[:11].strip(): line[11:] for line in lines}
     assert said["asked for"] == "at most 5 false alerts per 10,000 sessions (--budget)"
     assert said["measured"].endswith(" per 10,000 sessions on normal logs held out of training")
     assert " in serving, on logs like these (95 %)" in said["expect"]
-    idle_s = load(fitted / "bundle").manifest.input.idle_timeout_s
+    idle_s = load(jobs / "bundle").manifest.input.idle_timeout_s
     assert idle_s is not None
     words = f"after {duration(idle_s)} without a line, learnt from their longest pauses"
     assert said["sessions"] == f"end {words}; --idle-timeout SECONDS sets it"
-    assert words in (fitted / "bundle" / "report.html").read_text("utf-8")
-    assert f"after {duration(idle_s)} without a line" in run(
-        "detector", "bundle", "verify", fitted / "bundle"
-    )
+    assert words in (jobs / "bundle" / "report.html").read_text("utf-8")
+    assert f"after {duration(idle_s)} without a line" in run("detector", "bundle", "verify", jobs / "bundle")
 
 
-def test_a_killed_fit_goes_on_to_the_same_bundle(fitted: Path, tmp_path: Path) -> None:
+def test_a_killed_fit_goes_on_to_the_same_bundle(jobs: Path, tmp_path: Path) -> None:
     """SIGKILL in the second fold, then --resume: every file of the bundle is the undisturbed one's."""
     out = tmp_path / "bundle"
-    words = ("fit", fitted / "normal.log", *OPTIONS, *QUICK, "--out", out)
+    words = ("fit", jobs / "normal.log", *OPTIONS, *QUICK, "--out", out)
     process = subprocess.Popen(
         command("training", *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -103,15 +91,15 @@ def test_a_killed_fit_goes_on_to_the_same_bundle(fitted: Path, tmp_path: Path) -
     process.wait()
     assert not (out / "manifest.json").exists()
     run("training", *words, "--resume")
-    one, other = (json.loads((path / "manifest.json").read_bytes()) for path in (fitted / "bundle", out))
+    one, other = (json.loads((path / "manifest.json").read_bytes()) for path in (jobs / "bundle", out))
     assert one["files"] == other["files"]
     assert one | {"created": ""} == other | {"created": ""}
 
 
-def test_a_fit_that_is_interrupted_says_how_to_go_on(fitted: Path, tmp_path: Path) -> None:
+def test_a_fit_that_is_interrupted_says_how_to_go_on(jobs: Path, tmp_path: Path) -> None:
     """After Ctrl-C, once there is a checkpoint."""
     out = tmp_path / "bundle"
-    words = command("training", "fit", fitted / "normal.log", *OPTIONS, *QUICK, "--out", out)
+    words = command("training", "fit", jobs / "normal.log", *OPTIONS, *QUICK, "--out", out)
     with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
         _wait_for(out / "training" / "fold 1 of 4.pt", process)
         process.send_signal(signal.SIGINT)

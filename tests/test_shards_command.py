@@ -1,6 +1,5 @@
 """`tailrace shards`: how far every partition is, from the command line, against a Kafka and a Redis."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,17 +14,10 @@ from tests.kafka_feeds import Keeper, feed_of, lines_of, running
 from tests.places import Place
 from tests.servers import topics
 from tests.servers.kafka import Broker
-from tests.servers.redis import Server, serving
+from tests.servers.redis import Server
 from tests.watching import until
 
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests; each has its own key prefix."""
-    with serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 def test_every_shard_shows_its_fence_log_lag_owner_and_headroom(

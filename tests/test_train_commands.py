@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,14 +34,12 @@ def rows(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(jobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle, what it was fitted on, and a log with labels."""
-    where = tmp_path_factory.mktemp("commands")
-    write_log(where / "normal.log", jobs=100)
+    where = shutil.copytree(jobs, tmp_path_factory.mktemp("commands") / "jobs")
     truth = write_log(where / "new.log", jobs=42, broken_every=8, seed=8)
     labels = "".join(f"{name},{'Anomaly' if bad else 'normal'}\n" for name, bad in truth.items())
     (where / "labels.csv").write_text(f"job,what\n{labels}other,1\n", encoding="utf-8")
-    tailrace("training", "fit", where / "normal.log", *OPTIONS, *QUICK, "--out", where / "bundle")
     return where
 
 

@@ -12,17 +12,9 @@ from detector.inputs.kafka.feed import KafkaRecord, PartitionBatch, Shard
 from detector.store.redis.connect import store_at
 from detector.store.redis.store import RedisStore
 from tests.servers.redis import Server
-from tests.servers.redis import serving as redis_serving
 
 SHARD, NAME = Shard("logs", 0), "logs-0"
 REREAD = 5  # offsets before the fence, as the router reads them
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,38 +2,18 @@
 
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from detector.config.options import RedisAt
 from tests.receiver import Script, serving
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.servers.redis import serving as redis_serving
-from tests.small_bundle import small_bundle
 from tests.watching import core_of, lines_of, until
 from tests.workers import come_to, configured, have_come_to, last_lines, replayed, said, spread, working
 
 SEED = 31
 END_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of long-lived sources."""
-    path = tmp_path_factory.mktemp("bundle")
-    small_bundle(path, session=False)
-    return path
 
 
 def test_lines_of_a_topic_become_alerts_at_a_webhook(

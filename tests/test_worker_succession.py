@@ -4,7 +4,7 @@ import random
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from detector.store.redis.connect import store_at
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.servers.redis import serving as redis_serving
 from tests.succession import Run, Two, records_of
 from tests.watching import until
 from tests.workers import (
@@ -40,13 +39,6 @@ from tests.workers import (
 SEED, PARTITIONS = 61, 2
 LINES, AT, PIECE = 3_000, 1_000, 100
 END_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 def test_a_worker_takes_up_a_bundle_while_lines_flow(kafka: Broker, redis: Server, tmp_path: Path) -> None:

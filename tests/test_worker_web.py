@@ -2,11 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from detector.config.options import RedisAt
 from detector.distributed.watched import CONDITIONS, Watched
@@ -19,7 +16,6 @@ from tests.scraping import ask, scraped
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.servers.redis import serving as redis_serving
 from tests.small_bundle import small_bundle
 from tests.watching import lines_of, until
 from tests.workers import configured, said, spread, working
@@ -27,13 +23,6 @@ from tests.workers import configured, said, spread, working
 SEED = 37
 WEB = '[web]\nlisten = "127.0.0.1:0"\n'
 SHARDS = [Shard("logs", number) for number in range(2)]
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Redis for these tests."""
-    with redis_serving(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 def port_of(errors: Path) -> int:

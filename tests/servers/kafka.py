@@ -4,6 +4,7 @@ Everything it makes lies in one folder, so that a broker that was killed goes on
 """
 
 import asyncio
+import random
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +28,11 @@ JAVA = ["java", "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLev
 START_S = 60.0  # deadline; two seconds are usual
 STOP_S = 30.0
 POLL_S = 0.05
+
+# Below those that the system gives to clients, so that none of these has a server's port while it is down.
+# Each process begins somewhere and goes on from there, so that no two choose the same one at a time.
+PORTS = range(10_000, 32_000)
+_candidates = islice(cycle(PORTS), random.SystemRandom().randrange(len(PORTS)), None)
 
 # Groups form at once, a broker that was killed is let in again at once, and a single node holds what a
 # cluster spreads.
@@ -161,12 +169,12 @@ async def serves(address: str) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports of the loopback interface that nobody listens on, never the same ones again."""
+    return list(islice(filter(_is_free, _candidates), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one, suppress(OSError):
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
