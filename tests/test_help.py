@@ -8,7 +8,9 @@ import pytest
 from cyclopts import App
 from rich.console import Console
 
+from detector.cli.__main__ import OF_TRAINING
 from detector.cli.__main__ import app as tailrace
+from detector.cli.run import run
 from training.cli.__main__ import app as train
 
 COMMANDS = [
@@ -44,6 +46,15 @@ def test_the_list_of_commands_begins_with_what_comes_first() -> None:
     places = [text.index(f"│ {name} ") for name in ("watch", "replay", "alerts", "parse", "bundle")]
     assert places == sorted(places)
     assert "tailrace-train fit" in text
+
+
+def test_commands_of_training_are_pointed_to(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever looks for one here, also for its help, is told which program has it."""
+    for name in {one for one in train if not one.startswith("-")} - set(tailrace):
+        for words in ([name, "app.log"], [name, "--help"]):
+            assert run(tailrace, words, OF_TRAINING) == 2
+            told = f"tailrace: {name} is a command of tailrace-train: `tailrace-train {name} --help`"
+            assert capsys.readouterr().err.startswith(told)
 
 
 def test_help_waits_for_nothing_heavy() -> None:

@@ -10,6 +10,7 @@ import pytest
 from detector.config.options import RedisAt
 from detector.store.contract import Commit
 from detector.store.redis.connect import store_at
+from detector.store.redis.keys import key
 from tests.delivery import revision
 from tests.servers.redis import Server
 from tests.stores import shared_redis
@@ -45,6 +46,9 @@ def test_purge_lists_and_removes_with_yes_alone(server: Server, tmp_path: Path) 
     removed = tailrace(server.url, tmp_path, "purge", "--yes")
     assert (removed.returncode, removed.stdout) == (0, listed.stdout)
     assert server("KEYS", "*") == [b"theirs"]
+    server("HSET", key("tailrace", "logs/2", "fence"), "number", 1)
+    (one,) = tailrace(server.url, tmp_path, "purge").stdout.splitlines()
+    assert one == "logs/2\t1 key"
 
 
 def test_alerts_are_read_from_redis(server: Server, tmp_path: Path) -> None:

@@ -36,10 +36,12 @@ app.command(dead_letters.app)  # 9
 app.command(shards.app)  # 10
 app.command(topics.app)  # 11
 
+OF_TRAINING = dict.fromkeys(("fit", "inspect", "evaluate", "export"), "tailrace-train")
+
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(app, sys.argv[1:]))
+    sys.exit(run(app, sys.argv[1:], OF_TRAINING))
 
 
 if __name__ == "__main__":

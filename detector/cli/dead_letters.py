@@ -49,12 +49,15 @@ def list_letters(*, output: Format = "text", config: ConfigFile = None) -> None:
         BadSetup: no Redis is configured.
         Unavailable: it cannot be reached.
     """
-    show, dropped = (_json if output == "json" else _text), 0
+    show, listed, dropped = (_json if output == "json" else _text), 0, 0
     with _opened(config) as (letters, shards):
         for shard in shards:
             dropped += letters.dropped(shard)
             for _, letter in letters.kept(shard):
                 sys.stdout.write(show(letter) + "\n")
+                listed += 1
+    if not listed:
+        sys.stderr.write("no dead letters\n")
     if dropped:
         sys.stderr.write(f"{dropped} older ones were dropped (redis.kept_rejects, redis.kept_reject_bytes)\n")
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from detector.cli.options import ConfigFile
+from detector.words import counted
 
 Yes = Annotated[
     bool,
@@ -37,11 +38,11 @@ def purge(*, yes: Yes = False, config: ConfigFile = None) -> None:
         shards = defaultdict(list)
         for one in written(nodes, settings.key_prefix):
             shards[one.shard].append(one)
-        for shard, keys in sorted(shards.items()):
-            sys.stdout.write(f"{shard}\t{len(keys)} keys\n")
+        for shard, its in sorted(shards.items()):
+            sys.stdout.write(f"{shard}\t{counted(len(its), 'key')}\n")
             # The fence goes first: no worker takes up the rest of what a purge that was cut off has left.
-            for one in sorted(keys, key=lambda one: one.part != "fence") if yes else ():
+            for one in sorted(its, key=lambda one: one.part != "fence") if yes else ():
                 remove(nodes, one)
     done = "removed" if yes else "found; --yes removes them"
-    count = sum(map(len, shards.values()))
-    sys.stderr.write(f"{count} keys of {len(shards)} partitions under {settings.key_prefix} {done}\n")
+    keys, partitions = counted(sum(map(len, shards.values())), "key"), counted(len(shards), "partition")
+    sys.stderr.write(f"{keys} of {partitions} under {settings.key_prefix} {done}\n")

@@ -5,7 +5,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from cyclopts import App, CycloptsError
 
@@ -13,11 +15,20 @@ from detector.cli.options import STDIN, STDIN_WORD
 from detector.errors import TailraceError
 
 EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_BUG, EXIT_INTERRUPTED = 2, 4, 70, 130
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES}
 
 
-def run(app: App, arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code; a traceback is shown with `--debug` alone."""
+def run(app: App, arguments: Sequence[str], elsewhere: Mapping[str, str] = NOTHING) -> int:
+    """Run a command and return its exit code; a traceback is shown with `--debug` alone.
+
+    `elsewhere` has commands that people look for here, and the program that has them.
+    """
+    if arguments and (program := elsewhere.get(arguments[0])):
+        hint = f"`{program} {arguments[0]} --help` shows how it is used"
+        return _fail(
+            app.name[0], f"{arguments[0]} is a command of {program}: {hint}", EXIT_USAGE, debug=False
+        )
     debug = "--debug" in arguments
     words = [STDIN_WORD if word == STDIN else word for word in arguments if word != "--debug"]
     try:
