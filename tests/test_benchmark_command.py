@@ -38,6 +38,10 @@ def test_sequences_from_end_to_end_and_again_without_work(
     assert again == rows
     table = json.loads((tmp_path / "out" / "table.json").read_text())
     assert table["rows"] == rows
+    page = (tmp_path / "out" / "table.html").read_text()
+    assert page.count("<svg") == 2
+    assert "Small sequences" in page
+    assert "<script" not in page
 
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from training.model.settings import Device
+from training.model.settings import Cell, Device
 
-Detector = Literal["tailrace", "lstm", "rnn", "simple"]
+Detector = Literal["tailrace", "lstm", "rnn", "simple", "deeplog", "references"]
 Variant = Literal["plain", "doubled", "lost", "swapped", "reworded", "contaminated"]
 
 DETECTORS: tuple[Detector, ...] = get_args(Detector)
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
+CELLS: dict[Detector, Cell] = {"tailrace": "gru", "lstm": "lstm", "rnn": "rnn"}
 OF_VARIANTS: tuple[Detector, ...] = ("tailrace", "simple")  # others are measured on the plain data alone
 SEEDS = 5
 

@@ -154,8 +154,8 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_
     normal: Files
     logs: Files
     faults: FaultFile
-    window_s: Annotated[float, Meta(gt=0)] = 180.0  # after a fault begins, in which an alert is of it
-    clear_s: Annotated[float, Meta(gt=0)] = 600.0  # after which an alert is false
+    order_by: str | None = None  # field of JSON lines whose text sorts them by time, where the files do not
+    window_s: Annotated[float, Meta(gt=0)] = 300.0  # after a fault begins: alerts in it are of the fault
     input: InputSettings = InputSettings()
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from training.benchmark.asked import Asked, Detector
 from training.benchmark.fitted import Fitting
 from training.benchmark.measures import Scored, measured
+from training.benchmark.reference.judging import DEEPLOG, REFERENCES
+from training.benchmark.reference.judging import of_sessions as of_references
 from training.benchmark.results import OfSessions
 from training.benchmark.simple import simple
 from training.benchmark.splits import Splits
@@ -39,6 +41,16 @@ def _scored(splits: Splits, detector: Detector, asked: Asked) -> Iterable[Scored
             return [scored(_job(splits, detector, asked))]
         case "simple":
             return simple(tokens.train, tokens.test, seed, splits.contamination)
+        case "deeplog" | "references":
+            return of_references(
+                [DEEPLOG] if detector == "deeplog" else REFERENCES,
+                tokens.train,
+                tokens.test,
+                tokens.vocabulary,
+                seed=seed,
+                epochs=asked.epochs,
+                device=asked.device,
+            )
 
 
 def _job(splits: Splits, cell: Cell, asked: Asked) -> Job:

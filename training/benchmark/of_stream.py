@@ -1,19 +1,20 @@
 """Every kind of detector over a stream that does not end. Reads and writes files."""
 
 import tempfile
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from training.benchmark.asked import Asked, Detector
+from training.benchmark.asked import CELLS, Asked, Detector
 from training.benchmark.description import Named, Stream
 from training.benchmark.of_sessions import bundle_of, fitting_of
+from training.benchmark.reference.judging import DEEPLOG, REFERENCES, Reference
+from training.benchmark.reference.judging import of_stream as of_reference
 from training.benchmark.results import OfStream
-from training.benchmark.simple_stream import simple_of_stream
+from training.benchmark.simple_stream import of_flags, simple_of_stream, tokens_of_stream
 from training.benchmark.stream import Labelled, divided
 from training.benchmark.tailrace_stream import of_stream
-from training.model.settings import Cell
-
-CELLS: dict[Detector, Cell] = {"tailrace": "gru", "lstm": "lstm", "rnn": "rnn"}
+from training.evaluate.baselines import Tokens
 
 
 class OfStreams:
@@ -43,4 +44,19 @@ class OfStreams:
             bundle = bundle_of(self._asked.out, self._name, self._seed, cell)
             fitting = fitting_of(self._asked, cell, self._seed)
             return [of_stream(self._described, train, test, bundle, fitting, budgets)]
-        return []
+        references = [DEEPLOG] if detector == "deeplog" else REFERENCES
+        return [self._referred(one, budgets) for one in references]
+
+    @cached_property
+    def _tokens(self) -> tuple[Tokens, Tokens]:
+        return tokens_of_stream(self._described, *self._parts)
+
+    def _referred(self, reference: Reference, budgets: Sequence[float | None]) -> OfStream:
+        flags, spent = of_reference(
+            reference,
+            *self._tokens,
+            seed=self._asked.seed_of_fit(self._seed),
+            epochs=self._asked.epochs,
+            device=self._asked.device,
+        )
+        return of_flags(reference.name, self._described, self._parts[1], flags, budgets, spent)

@@ -103,8 +103,10 @@ class FaultPoint(Struct, frozen=True, kw_only=True):
     found: int  # with an alert in the window
     named: int  # with an alert of the right source
     named_first: int  # whose first alert is of the right source
+    named_strongest: int  # whose strongest alert is
     by_type: dict[str, tuple[int, int, int]]  # faults, found, named
     alerts: int
+    alerts_per_hour: float
     false: int  # alerts that no fault explains
     false_per_hour: Interval
     hours: float

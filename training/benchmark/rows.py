@@ -12,6 +12,8 @@ from training.benchmark.measures import scaled
 from training.benchmark.results import (
     Interval,
     Kept,
+    OfFaults,
+    OfRuns,
     OfSessions,
     OfStream,
     Point,
@@ -74,7 +76,41 @@ class StreamRow(Struct, frozen=True, kw_only=True, tag_field="kind", tag="stream
     score_cpu_s: float
 
 
-Row = SessionRow | StreamRow
+class FaultRow(Struct, frozen=True, kw_only=True, tag_field="kind", tag="faults"):
+    """Injected faults at one budget; means over the seeds."""
+
+    data_set: str
+    detector: str
+    budget: float | None
+    faults: int
+    found: float
+    named: float
+    named_first: float
+    named_strongest: float
+    by_type: dict[str, tuple[float, float, float]]  # faults, found, named
+    alerts_per_hour: float
+    false_per_hour: Interval
+    seconds_to_detection: float | None
+    lines_to_detection: float | None
+    train_cpu_s: float
+    score_cpu_s: float
+
+
+class RunRow(Struct, frozen=True, kw_only=True, tag_field="kind", tag="runs"):
+    """Runs of a system at one budget; means over the seeds."""
+
+    data_set: str
+    detector: str
+    budget: float | None
+    alerts: list[dict[str, int]]  # of each run, seed by seed
+    normal_per_10000: Interval  # alerts, of so many lines
+    faulty_per_10000: Interval
+    separated: float  # share of the seeds in which every faulty run has more alerts a line
+    train_cpu_s: float
+    score_cpu_s: float
+
+
+Row = SessionRow | StreamRow | FaultRow | RunRow
 
 
 def rows(found: Iterable[Kept], named: Sequence[Named]) -> Iterator[Row]:
@@ -92,6 +128,8 @@ def rows(found: Iterable[Kept], named: Sequence[Named]) -> Iterator[Row]:
             yield from _session_rows(data_set, variant, of_sessions, disjoint=disjoint)
         if of_stream:
             yield from _stream_rows(data_set, of_stream)
+        yield from _fault_rows(data_set, [one for one in same if isinstance(one, OfFaults)])
+        yield from _run_rows(data_set, [one for one in same if isinstance(one, OfRuns)])
 
 
 def _folds(named: Named) -> int:
@@ -174,6 +212,48 @@ def _stream_rows(data_set: str, same: Sequence[OfStream]) -> Iterator[StreamRow]
                 train_cpu_s=fmean(one.train_cpu_s for one in same),
                 score_cpu_s=fmean(one.score_cpu_s for one in same),
             )
+
+
+def _fault_rows(data_set: str, same: Sequence[OfFaults]) -> Iterator[FaultRow]:
+    for number, first in enumerate(same[0].points if same else ()):
+        points = [one.points[number] for one in same]
+        kinds = {kind: [one.by_type[kind] for one in points] for kind in first.by_type}
+        yield FaultRow(
+            data_set=data_set,
+            detector=same[0].detector,
+            budget=first.budget,
+            faults=first.faults,
+            found=fmean(one.found for one in points),
+            named=fmean(one.named for one in points),
+            named_first=fmean(one.named_first for one in points),
+            named_strongest=fmean(one.named_strongest for one in points),
+            by_type={
+                kind: (fmean(a for a, _, _ in of), fmean(b for _, b, _ in of), fmean(c for _, _, c in of))
+                for kind, of in kinds.items()
+            },
+            alerts_per_hour=fmean(one.alerts_per_hour for one in points),
+            false_per_hour=_mean([one.false_per_hour for one in points]),
+            seconds_to_detection=_mean_of(one.seconds_to_detection for one in points),
+            lines_to_detection=_mean_of(one.lines_to_detection for one in points),
+            train_cpu_s=fmean(one.train_cpu_s for one in same),
+            score_cpu_s=fmean(one.score_cpu_s for one in same),
+        )
+
+
+def _run_rows(data_set: str, same: Sequence[OfRuns]) -> Iterator[RunRow]:
+    for number, first in enumerate(same[0].points if same else ()):
+        points = [one.points[number] for one in same]
+        yield RunRow(
+            data_set=data_set,
+            detector=same[0].detector,
+            budget=first.budget,
+            alerts=[one.alerts for one in points],
+            normal_per_10000=_mean([one.normal_per_10000 for one in points]),
+            faulty_per_10000=_mean([one.faulty_per_10000 for one in points]),
+            separated=fmean(one.separated for one in points),
+            train_cpu_s=fmean(one.train_cpu_s for one in same),
+            score_cpu_s=fmean(one.score_cpu_s for one in same),
+        )
 
 
 def _mean(intervals: Sequence[Interval]) -> Interval:

@@ -12,6 +12,7 @@ from training.benchmark.description import Faults, LabelPaths, Named, Runs, Sequ
 from training.benchmark.gather import missing, sequences, sessions
 from training.benchmark.identity import code, text_digest
 from training.benchmark.material import Material
+from training.benchmark.of_services import OfFaulty, OfManyRuns
 from training.benchmark.of_sessions import OfSplits
 from training.benchmark.of_stream import OfStreams
 from training.benchmark.results import Kept, Result, keep, kept, path_of
@@ -35,9 +36,7 @@ def run(named: Sequence[Named], asked: Asked, say: Say) -> list[Kept]:
     """All results, those of earlier runs too; `say` is told of each run before it begins."""
     found: list[Kept] = []
     for one in named:
-        if isinstance(one.description, Faults | Runs):
-            say(f"{one.name}: left out: this kind is not measured yet")
-        elif absent := missing(asked.data, needed(one)):
+        if absent := missing(asked.data, needed(one)):
             say(f"{one.name}: left out: {asked.data} has no {', '.join(absent)}")
         else:
             found += _of_set(one, asked, say)
@@ -111,8 +110,12 @@ def _opened(named: Named, material: Material | None, asked: Asked, seed: int, va
     match named.description:
         case Stream() as described:
             return OfStreams(named, described, asked, seed)
+        case Faults() as described:
+            return OfFaulty(named.name, described, asked, seed)
+        case Runs() as described:
+            return OfManyRuns(named.name, described, asked, seed)
         case _:
-            raise NotImplementedError
+            raise TypeError("sessions are held in memory")
 
 
 def _identity(named: Named, asked: Asked, seed: int, variant: Variant, detector: Detector) -> str:

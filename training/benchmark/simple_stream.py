@@ -11,20 +11,18 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from detector.inputs.read import read
-from detector.records import UNKNOWN
-from detector.shard.reader import Bounds, Reader
+from detector.shard.reader import Bounds
 from detector.stages.judge.budget import DAY_EVENTS
 from detector.stages.judge.judge import QUIET_EVENTS
-from detector.stages.parse.parse import Parser
 from training.benchmark.description import Stream
+from training.benchmark.events import Events
 from training.benchmark.incidents import Said
 from training.benchmark.results import OfStream, StreamPoint
 from training.benchmark.spent import Spent, Stopwatch
 from training.benchmark.stream import Labelled
 from training.benchmark.tailrace_stream import point
 from training.benchmark.windows import of_windows
-from training.corpus import Learnt, learn
+from training.corpus import learn
 from training.evaluate.baselines import Tokens, count_vector, out_of_fold, threshold
 
 SHIPPED_BUDGET = 1.0  # false alerts a day
@@ -90,22 +88,16 @@ def tokens_of_stream(described: Stream, train: Labelled, test: Labelled) -> tupl
 
     An event that matches no template has a token of its own by its pattern, from the vocabulary's end on.
     """
-    learnt = learn([str(train.path)], described.input, Bounds(), _silent)
-    patterns: dict[str, int] = {}
-    return _tokens(learnt, train, patterns), _tokens(learnt, test, patterns)
+    events = Events(learn([str(train.path)], described.input, Bounds(), _silent))
+    return _tokens(events, train), _tokens(events, test)
 
 
-def _tokens(learnt: Learnt, part: Labelled, patterns: dict[str, int]) -> Tokens:
+def _tokens(events: Events, part: Labelled) -> Tokens:
     tokens = np.zeros(len(part.offsets), np.int64)
-    reader, parser = Reader(learnt.input, learnt.headers, Bounds()), Parser(learnt.vocabulary)
-    origin, first = str(part.path), len(learnt.vocabulary)
-    for records in read(origin):
-        lines = [line for line, _ in reader.read(origin, records).lines if not line.continuation]
-        found = parser.match_all([line.message for line in lines])
-        for at, line in enumerate(lines):
-            if found[at] == UNKNOWN:
-                found[at] = first + patterns.setdefault(parser.pattern(line.message), len(patterns))
-        tokens[part.places(np.array([line.offset for line in lines], np.int64))] = found
+    found = [(line.offset, token) for line, token in events.of([str(part.path)])]
+    if found:
+        offsets, values = np.array(found, np.int64).T
+        tokens[part.places(offsets)] = values
     return tokens
 
 

@@ -7,22 +7,30 @@ from typing import Any
 import msgspec
 
 from training.benchmark.description import Named
+from training.benchmark.page import render
+from training.benchmark.reference.costs import Cost
 from training.benchmark.results import Kept
 from training.benchmark.rows import Row, rows
 
 DIGITS = 5
 
 
-def write_table(found: Sequence[Kept], named: Sequence[Named], out: Path) -> Iterator[str]:
-    """Write table.json, and give a line of JSON for each row."""
-    table = [_plain(row) for row in rows(found, named)]
+def write_table(
+    found: Sequence[Kept], named: Sequence[Named], costs: Sequence[Cost], out: Path
+) -> Iterator[str]:
+    """Write table.json and table.html, and give a line of JSON for each row."""
+    every = list(rows(found, named))
+    table = [_plain(row) for row in every]
     out.mkdir(parents=True, exist_ok=True)
-    encoded = msgspec.json.encode({"schema": "tailrace.benchmark-table/1", "rows": table})
+    encoded = msgspec.json.encode(
+        {"schema": "tailrace.benchmark-table/1", "rows": table, "costs": [_plain(cost) for cost in costs]}
+    )
     (out / "table.json").write_bytes(msgspec.json.format(encoded, indent=1) + b"\n")
+    (out / "table.html").write_text(render(every, found, named, costs), encoding="utf-8")
     return (msgspec.json.encode(row).decode() + "\n" for row in table)
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _plain(row: Row | Cost) -> dict[str, Any]:
     """The fields that say something, numbers rounded for people."""
     fields: dict[str, Any] = msgspec.to_builtins(row)
     return {name: _rounded(value) for name, value in fields.items() if value not in (None, "")}

@@ -80,6 +80,7 @@ def benchmark(
     """
     need_training_extra()
     from training.benchmark.description import built_in, chosen, read_description  # noqa: PLC0415  # heavy
+    from training.benchmark.reference.costs import costs as measured_costs  # noqa: PLC0415
     from training.benchmark.run import run  # noqa: PLC0415
     from training.benchmark.table import write_table  # noqa: PLC0415
 
@@ -98,7 +99,8 @@ def benchmark(
         processes=min(os.cpu_count() or 1, MOST_PROCESSES),
     )
     found = run(chosen(named, only), asked, _say)
-    sys.stdout.writelines(write_table(found, named, out))
+    costs = measured_costs() if "references" in detectors else []
+    sys.stdout.writelines(write_table(found, named, costs, out))
 
 
 def _budgets(text: str) -> list[float]:
