@@ -36,7 +36,7 @@ app.command(dead_letters.app)  # 9
 app.command(shards.app)  # 10
 app.command(topics.app)  # 11
 
-OF_TRAINING = dict.fromkeys(("fit", "inspect", "evaluate", "export"), "tailrace-train")
+OF_TRAINING = dict.fromkeys(("fit", "inspect", "evaluate", "export", "benchmark"), "tailrace-train")
 
 
 def main() -> None:
