@@ -41,6 +41,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     text: bytes  # the message as people saw it, cut to EVIDENCE_BYTES
     continuation: bool = False
     place: str = ""  # the record's
+    trace: str = ""  # id of the request that it was written for; empty where none is known
 
     @property
     def position(self) -> str:
@@ -114,6 +115,16 @@ class Silence(msgspec.Struct, frozen=True):
     silent_after_s: float  # without a line
 
 
+class SlowHop(msgspec.Struct, frozen=True):
+    """The step between two sources of one trace that opened an alert, and how long it usually takes."""
+
+    sender: str
+    receiver: str
+    trace: str
+    took_s: float
+    usual_s: float
+
+
 class Alert(
     msgspec.Struct,
     frozen=True,
@@ -128,7 +139,7 @@ class Alert(
     alert_id: str
     revision: int
     source: str
-    rule: str  # sequence | new-template | ended-early | silence
+    rule: str  # sequence | new-template | ended-early | silence | slow
     severity: str  # critical | error | warning | info
     opened_at: str | None  # RFC 3339, UTC
     resolved_at: str | None
@@ -142,6 +153,7 @@ class Alert(
     bundle: str
     replay: str  # the command that shows this alert again
     silence: Silence | None = None  # of the rule of that name; left out elsewhere
+    hop: SlowHop | None = None  # of the rule slow; left out elsewhere
 
 
 class Revision(msgspec.Struct, frozen=True, gc=False):

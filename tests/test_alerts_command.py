@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from detector.cli.alerts import app
 from detector.errors import BadSetup, Unreadable
-from detector.records import Revision, Silence
+from detector.records import Revision, Silence, SlowHop
 from tests.delivery import SAMPLE, StateFile, revision
 from tests.unprivileged import open_folder, unprivileged
 
@@ -138,6 +138,17 @@ def test_the_beginning_of_an_id_is_enough(found: Path, capsys: pytest.CaptureFix
     StateFile(found, []).append(revision("a11", 1))
     _run("show", "a1", "--state", found, "--format", "json")
     assert json.loads(capsys.readouterr().out)["alert_id"] == "a1"
+
+
+def test_a_slow_step_fits_the_schema(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is there for that rule alone."""
+    hop = SlowHop(sender="orders", receiver="pricing", trace="4bf9", took_s=1.25, usual_s=0.006)
+    alert = msgspec.structs.replace(SAMPLE, alert_id="dd", rule="slow", hop=hop)
+    StateFile(state, []).append(Revision("dd", 1, msgspec.json.encode(alert)))
+    _run("show", "dd", "--state", state, "--format", "json")
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["hop"]["took_s"] == 1.25
+    _schema("alert").validate(shown)
 
 
 def test_one_alert_is_shown_with_its_evidence(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

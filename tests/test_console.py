@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from detector.notify.console import people, printable, show_alert
-from detector.records import Alert, EvidenceLine, Silence
+from detector.records import Alert, EvidenceLine, Silence, SlowHop
 from detector.store.deliveries import Delivery
 from tests.delivery import SAMPLE
 
@@ -68,6 +68,14 @@ def test_a_silence_says_how_long_it_was_and_what_is_usual() -> None:
     over = msgspec.structs.replace(alert, status="resolved", resolved_at="2026-11-21T10:07:00Z")
     assert "silent    for 7 min; the longest gap before was 20 s" in _shown(over)
     assert "silent" not in _shown(SAMPLE)
+
+
+def test_a_slow_step_says_how_long_it_took_and_what_is_usual() -> None:
+    """And between which sources, of which request."""
+    hop = SlowHop(sender="orders", receiver="pricing", trace="4bf9", took_s=1.25, usual_s=0.0061)
+    text = _shown(msgspec.structs.replace(SAMPLE, rule="slow", hop=hop))
+    assert "became slow" in text
+    assert "orders to pricing: 1.25 s, usually 0.0061 s   trace 4bf9" in text
 
 
 def test_only_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from detector.stages.header.header import Headers
 from detector.stages.parse import vocabulary as vocabularies
 from detector.stages.parse.parse import Parser
 from detector.stages.parse.vocabulary import Vocabulary
+from training.calibrate.hops import HopLearner
 from training.names import NOT_KEPT, Names
 from training.parse.headers import learn_headers
 from training.parse.templates import TemplateMiner
@@ -78,6 +79,7 @@ class Corpus:
     events: int = 0
     rejects: int = 0
     dropped: int = 0  # lines that name no session
+    hops: HopLearner = field(default_factory=HopLearner)  # what the traces of long-lived sources taught
     unnamed: str = ""  # a sentence where names were looked for and not one was found
     first_us: int | None = None
     last_us: int | None = None
@@ -177,6 +179,8 @@ def gather(
     checked = 0
     for batch in intake.merged(_records(feeds, files, bounds, told), MERGED_LINES):
         _note(corpus, batch)
+        if not session:
+            corpus.hops.take(batch)
         spool.append(_events(batch, names, origins))
         if session and not whole and spool.events - checked > MOST_EVENTS // 4:
             checked = spool.events

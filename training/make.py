@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -53,7 +53,7 @@ def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) ->
         _check(corpus, order)
         _make_ready(order)
         sequences = _sequences(corpus, order)
-        trained = _train(corpus, sequences, order, stage)
+        trained = _with_hops(_train(corpus, sequences, order, stage), corpus, order)
         settings = msgspec.structs.replace(learnt.input, idle_timeout_s=sequences.idle_s)
         bundle_id = _write(order, corpus, trained, settings, now())
         lives = [sequences.lives[i] for i in trained.kept]
@@ -176,6 +176,12 @@ def _train(corpus: Corpus, sequences: _Sequences, order: Order, stage: Stage) ->
         resume=order.resume,
         stage=stage,
     )
+
+
+def _with_hops(trained: Trained, corpus: Corpus, order: Order) -> Trained:
+    """What was trained, with what the traces in the logs taught."""
+    hops = corpus.hops.learnt(order.contamination)
+    return replace(trained, calibration=msgspec.structs.replace(trained.calibration, hops=hops))
 
 
 def _days(corpus: Corpus) -> float:

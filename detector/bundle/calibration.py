@@ -82,6 +82,30 @@ class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     silence_factor: float  # a gap is silence beyond this many times that gap and the source's largest before
 
 
+class HopTimes(msgspec.Struct, array_like=True, gc=False):
+    """How long hops of one kind took: the logarithms' leaky mean and variance."""
+
+    hops: float = 0.0  # that these are of, as far as they are remembered
+    mean: float = 0.0
+    variance: float = 0.0
+
+
+class HopUsual(msgspec.Struct, frozen=True, array_like=True):
+    """How unlikely the hops from and to a source usually are."""
+
+    nats: float
+    hops: int  # that this is the mean of
+
+
+class HopCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long the next line of a trace takes to come on another source, in training."""
+
+    hops: int  # how many were measured
+    limit_nats: float  # sum of what is unlikely from which on a source is slow
+    times: dict[int, HopTimes]  # by the number of a kind of hop
+    usual: dict[str, HopUsual]  # per source
+
+
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The numbers that judging needs; exactly one of `session` and `stream` is there."""
 
@@ -94,6 +118,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     new_template_alerts: bool  # whether one unknown line is worth an alert of its own
     session: SessionCalibration | None = None
     stream: StreamCalibration | None = None
+    hops: HopCalibration | None = None  # where lines name traces that go from source to source
 
 
 _SESSION_TAILS = ("order", "density", "density_max", "distance", "event", "end", "total")
@@ -117,6 +142,10 @@ def faults_of(calibration: Calibration, size: int) -> Iterator[str]:
             yield f"slots do not give {size} tokens one of {SLOTS} places"
         if not session.prototypes or any(len(one) != len(session.idf) for one in session.prototypes):
             yield "prototypes and idf are not of one length"
-    for name, tail in tails.items():
-        if not (tail.scale > 0 and 0 < tail.share <= 1 and len(tail.quantiles) > 1):
-            yield f"{name} is no tail"
+    yield from (f"{name} is no tail" for name, tail in tails.items() if not _is_tail(tail))
+    if calibration.hops is not None and not calibration.hops.limit_nats > 0:
+        yield "limit_nats of hops is not above 0"
+
+
+def _is_tail(tail: Tail) -> bool:
+    return tail.scale > 0 and 0 < tail.share <= 1 and len(tail.quantiles) > 1

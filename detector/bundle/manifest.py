@@ -22,6 +22,8 @@ class InputSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     message_field: str | None = None
     time_field: str | None = None
     level_field: str | None = None
+    trace_field: str | None = None
+    trace_regex: str | None = None
     timezone: str | None = None
     first_line_regex: str | None = None
     unheaded_continues: bool = True  # a line without the learnt header continues the one before

@@ -78,6 +78,13 @@ class InputOptions:
         bool | None,
         Parameter(help="Rows are whole sequences: id,event event ... (with --parser exact)."),
     ] = None
+    trace_field: Annotated[
+        str | None, Parameter(help="JSON field that holds the id of a line's request or trace.")
+    ] = None
+    trace_regex: Annotated[
+        str | None,
+        Parameter(help="Regular expression that finds that id in a line: group 1, or all of it."),
+    ] = None
     rotated: Annotated[
         Literal["joined", "separate"] | None,
         Parameter(help="joined: files that rotation made of one log are one source; not for watch."),
@@ -93,6 +100,8 @@ class InputOptions:
             "idle_timeout_s": self.idle_timeout,
             "event_field": self.event_field,
             "sequence_rows": self.sequence_rows,
+            "trace_field": self.trace_field,
+            "trace_regex": self.trace_regex,
             "rotated": self.rotated,
         }
         return {name: value for name, value in said.items() if value is not None}

@@ -72,6 +72,8 @@ def input_overrides(settings: Settings, options: InputOptions) -> dict[str, obje
         "message_field": said.message_field,
         "time_field": said.time_field,
         "level_field": said.level_field,
+        "trace_field": said.trace_field,
+        "trace_regex": said.trace_regex,
         "timezone": None if said.timezone is None else str(said.timezone),
         "first_line_regex": said.first_line_regex,
         "rotated": said.rotated,

@@ -25,7 +25,7 @@ class Wanted:
         Literal["info", "warning", "error", "critical"] | None, Parameter(help="Only these, and worse ones.")
     ] = None
     rule: Annotated[
-        Literal["sequence", "new-template", "ended-early", "silence"] | None,
+        Literal["sequence", "new-template", "ended-early", "silence", "slow"] | None,
         Parameter(help="Only those that this rule found."),
     ] = None
     source: Annotated[str | None, Parameter(help="Only of sources with this in their name.")] = None

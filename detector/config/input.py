@@ -69,6 +69,20 @@ class Input:
     )
     time_field: Annotated[str | None, say("Field that holds the time.", "the bundle's, else found")] = None
     level_field: Annotated[str | None, say("Field that holds the level.", "the bundle's, else found")] = None
+    trace_field: Annotated[
+        str | None,
+        say(
+            "Field that holds the id of the request or trace that a line was written for.",
+            "the bundle's, else found: trace_id, traceId, trace.id, request_id and the like",
+        ),
+    ] = None
+    trace_regex: Annotated[
+        Pattern | None,
+        say(
+            "Finds that id in the message where no field holds it: group 1, else the whole match.",
+            "the bundle's, else none",
+        ),
+    ] = None
     timezone: Annotated[
         Zone | None, say("Time zone of time stamps that name none.", "the bundle's, else UTC")
     ] = None

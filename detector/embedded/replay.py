@@ -8,6 +8,7 @@ from detector.embedded.memory import MemoryStates
 from detector.pipeline import Advance, Batch, advance, sources_of
 from detector.records import Record, Reject
 from detector.shard.core import Core
+from detector.shard.hops import Hops
 from detector.shard.intake import Intake
 from detector.stages.judge.budget import PER_SESSIONS
 
@@ -45,6 +46,7 @@ class Replay:
         self._keep_open = keep_open
         self._intake = Intake(core.new_reader(), core.parser)
         self.states = MemoryStates()
+        self._hops: Hops | None = Hops(core, {})
         self._events = self._rejects = self._sessions = 0
         self.dropped = 0  # lines that name no session
         self._sources: set[int] = set()
@@ -54,8 +56,10 @@ class Replay:
     def steps(self, feeds: Mapping[str, Iterable[list[Record]]], *, of_feeds: bool = False) -> Iterator[Step]:
         """Advance batch by batch; at the end close what is open, or with `keep_open` what is over by then.
 
-        Clocks are those of origins, or `of_feeds`.
+        Clocks are those of origins, or `of_feeds`: then traces are not judged, whose lines may be in several.
         """
+        if of_feeds:
+            self._hops = None
         for batch in self._intake.merged(feeds, MAX_LINES, of_feeds=of_feeds):
             yield self._step(batch)
         clock = self._intake.clock_us or None
@@ -86,6 +90,9 @@ class Replay:
         loaded = self.states.load(self.states.states if batch.close_all else names)
         done = advance(loaded, batch, self._core.bundle, self._core.policy, self._core.explain)
         self.states.keep(done.states, done.due_us)
+        if self._hops is not None:
+            done.revisions.extend(self._hops.take(batch))
+            done.revisions.extend(self._hops.keep_only(()) if batch.close_all else [])
         step = Step(done, self._intake.take_rejects())
         self._count(batch, step)
         return step

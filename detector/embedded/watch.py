@@ -57,6 +57,7 @@ class Watch:
             cache_sources=bounds.cache_sources,
             told=told,
             before=cores.before,
+            traces=True,
         )
         self._follower, self._bounds = follower, bounds
         self.spoke: set[str] = set()  # sources that had a line since this was last emptied

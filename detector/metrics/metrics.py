@@ -20,9 +20,9 @@ from prometheus_client import (
 from detector.metrics.committed import Committed
 from detector.metrics.rates import Expected, Share
 from detector.metrics.reasons import REASONS, reason_of
-from detector.stages.judge.alerts import ENDED_EARLY, NEW_TEMPLATE, SEQUENCE, SILENCE
+from detector.stages.judge.alerts import ENDED_EARLY, NEW_TEMPLATE, SEQUENCE, SILENCE, SLOW
 
-RULES = (SEQUENCE, NEW_TEMPLATE, ENDED_EARLY, SILENCE)
+RULES = (SEQUENCE, NEW_TEMPLATE, ENDED_EARLY, SILENCE, SLOW)
 SEVERITIES = ("critical", "error", "warning")
 OUTCOMES = ("delivered", "failed", "slow-down", "gone", "given-up", "too-old")
 TIMES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

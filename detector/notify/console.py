@@ -20,6 +20,7 @@ RULES: Final = {
     "new-template": "new message",
     "ended-early": "stopped half-way",
     "silence": "went silent",
+    "slow": "became slow",
 }
 _SEVERITIES: Final = {
     "critical": "bold white on red",
@@ -59,7 +60,10 @@ def people(stdout: TextIO) -> Send:
 
 def show_alert(console: Console, alert: Alert) -> None:
     """Print an alert with all its evidence."""
-    _print(console, [_title(alert), _when(alert), *_silence(alert), *_template(alert), *_expected(alert)])
+    _print(
+        console,
+        [_title(alert), _when(alert), *_silence(alert), *_hop(alert), *_template(alert), *_expected(alert)],
+    )
     _print(console, [*_lines(alert.lines), *_origin(alert), Text()])
 
 
@@ -131,6 +135,14 @@ def _silence(alert: Alert) -> Iterator[Text]:
     if alert.status == "resolved" and (length := _length(alert)):
         quiet = f"for {length}"
     yield _row("silent", f"{quiet}; the longest gap before was {duration(alert.silence.longest_gap_s)}")
+
+
+def _hop(alert: Alert) -> Iterator[Text]:
+    """The step of a trace that was slow, and how long it usually takes."""
+    if (hop := alert.hop) is None:
+        return
+    times = f"{duration(hop.took_s)}, usually {duration(hop.usual_s)}"
+    yield _row("slow", f"{hop.sender} to {hop.receiver}: {times}   trace {hop.trace}")
 
 
 def _template(alert: Alert) -> Iterator[Text]:

@@ -198,6 +198,8 @@ _FLAGS = {
     "idle_timeout_s": "idle_timeout",
     "event_field": "event_field",
     "sequence_rows": "sequence_rows",
+    "trace_field": "trace_field",
+    "trace_regex": "trace_regex",
     "rotated": "rotated",
 }
 

@@ -110,6 +110,8 @@ def decode_settings(settings: InputSettings, bounds: Bounds) -> DecodeSettings:
         message_field=settings.message_field,
         time_field=settings.time_field,
         level_field=settings.level_field,
+        trace_field=settings.trace_field,
+        trace_regex=settings.trace_regex,
         event_field=settings.event_field,
         max_line_bytes=bounds.max_line_bytes,
         max_future_s=bounds.max_future_s,

@@ -16,6 +16,7 @@ from detector.pipeline import Advance, Batch, sources_of
 from detector.records import Reject, Revision, ScoredEvent
 from detector.shard import remembered
 from detector.shard.core import Core
+from detector.shard.hops import Hops
 from detector.shard.intake import Intake
 from detector.shard.judging import Alone, Both, Judged, Judging, Place
 from detector.shard.reader import decode_memories, encode_memories
@@ -60,9 +61,11 @@ class ShardWork:
         told: Told = nobody,
         publish: Callable[[Core, Sequence[ScoredEvent]], None] = lambda _core, _events: None,
         before: Core | None = None,
+        traces: bool = False,
     ) -> None:
         """Go on from a fence; `publish` gets scores before their commit, `told` of it once written.
 
+        `traces` says whether each origin has all lines of its traces; only then are they judged.
         `before` is the core of the bundle before, where the fence names one and it is still there.
         """
         self._core, self._store, self.shard, self._told = core, store, shard, told
@@ -73,6 +76,7 @@ class ShardWork:
         self.reader = core.new_reader()
         self.reader.memories.update(decode_memories(known.memories))
         self.intake = Intake(self.reader, core.parser)
+        self._hops = Hops(core, known.hops) if traces else None
         self._judging: Judging = Alone(core, self._place)
         if fence is not None and known.succession is not None:
             old_id = remembered.bundles_of(fence)[1] or ""
@@ -97,7 +101,10 @@ class ShardWork:
         """Commit what a batch calls for, and more revisions, together with the input's position behind it."""
         self._fence = fence
         self._memories = encode_memories(self.reader.memories)
-        self._advance(batch, more=more)
+        of_traces = (
+            [] if self._hops is None else self._hops.keep_only(self._memories) + self._hops.take(batch)
+        )
+        self._advance(batch, more=[*more, *of_traces])
 
     def pass_time(self, clock_us: int, spare: AbstractSet[str] = frozenset()) -> None:
         """Say what the clock alone calls for, where it calls for something; not of the sources to spare."""
@@ -106,6 +113,10 @@ class ShardWork:
             for source, at in done.due_us.items():
                 if at is not None and at < clock_us:
                     raise RuntimeError(f"{source} is due at {at} by {clock_us}, again and again")
+        if self._hops is not None and (
+            said := self._hops.pass_time(clock_us - self._core.policy.lateness_us)
+        ):
+            self._commit(Judged(Advance({}, {}, said, [], [], 0, 0), {}, 0), _nothing(clock_us))
 
     def upgrade(self, newest: Core) -> None:
         """Go on with the newest bundle from here, which is between two batches.
@@ -143,6 +154,8 @@ class ShardWork:
         memories, self.reader = self.reader.memories, newest.new_reader()
         self.reader.memories.update(memories)
         self.intake.use(self.reader, newest.parser)
+        if self._hops is not None:
+            self._hops = Hops(newest, self._hops.encoded())
         self._judging = Alone(newest, self._place)
         if left:
             idle_us = old.policy.idle_us
@@ -189,12 +202,15 @@ class ShardWork:
         """Write what a batch did."""
         rejects, done, judging = self.intake.take_rejects(), judged.done, self._judging
         succession = judging.succession(self._memories)
+        of_traces = {} if self._hops is None else self._hops.encoded()
         commit = Commit(
             shard=self.shard,
             based_on=self._number,
             bundle=judging.named(),
             fence=self._fence,
-            memory=remembered.encode(Remembered(self._memories, str(self._core.where), succession)),
+            memory=remembered.encode(
+                Remembered(self._memories, str(self._core.where), succession, of_traces)
+            ),
             states=judged.states,
             due_us=done.due_us,
             revisions=done.revisions,

@@ -96,7 +96,7 @@ class Assembly:
             self.lean -= 1
 
     def line(
-        self, sub: int, source: str, stamp_us: int | None, level: str, message: bytes, text: bytes
+        self, sub: int, source: str, stamp_us: int | None, level: str, message: bytes, text: bytes, trace: str
     ) -> None:
         """Add an event. Its time is its own, else the feed's, else the origin's last, as the clock allows."""
         record = self._record
@@ -117,7 +117,17 @@ class Assembly:
             text = shortened(text, EVIDENCE_BYTES)
         self._lines.append(
             Line(
-                record.origin, record.offset, sub, source, time_us, level, message, text, False, record.place
+                record.origin,
+                record.offset,
+                sub,
+                source,
+                time_us,
+                level,
+                message,
+                text,
+                False,
+                record.place,
+                trace,
             )
         )
 

@@ -19,7 +19,7 @@ from detector.stages.decode.fields import Object
 from detector.stages.decode.memory import DecodeMemory
 from detector.stages.decode.plain import Heading, PlainReader
 from detector.stages.decode.settings import DecodeSettings, compiled
-from detector.stages.decode.source import SEARCHED_BYTES, found_in, joined
+from detector.stages.decode.source import SEARCHED_BYTES, found_in, joined, trace_name
 from detector.stages.decode.stamps import Stamps
 from detector.stages.header.header import Headers
 from detector.stages.header.timestamp import DAY_US, PAST_US
@@ -45,6 +45,7 @@ class Decoder:
         self._source_fields = settings.source_fields
         self._names_sessions = settings.names_sessions
         self._source_regex = compiled("source_regex", settings.source_regex)
+        self._trace_regex = compiled("trace_regex", settings.trace_regex)
         self._first_line = compiled("first_line", settings.first_line)
         self._stamp = Stamps(zone).in_field
         self._plain = PlainReader(headers, Stamps(zone))
@@ -163,9 +164,9 @@ class Decoder:
         if not message:
             out.blank()
             return
-        out.line(
-            sub, self._source(entry.message, entry.source, out.origin), stamp_us, level, message, entry.text
-        )
+        source = self._source(entry.message, entry.source, out.origin)
+        trace = entry.trace or self._trace(entry.message)
+        out.line(sub, source, stamp_us, level, message, entry.text, trace)
 
     def _text(self, raw: bytes, out: Assembly) -> None:
         line = raw if b"\n" not in raw else first_line(raw)
@@ -179,7 +180,7 @@ class Decoder:
         if out.latest_us is not None and stamp_us is not None:
             stamp_us = self._plain.not_after(out.latest_us, stamp_us, heading, line)
         source = self._source(raw, name, out.origin)
-        out.line(-1, source, stamp_us, heading.level, line[heading.message :], raw)
+        out.line(-1, source, stamp_us, heading.level, line[heading.message :], raw, self._trace(raw))
 
     def _continues(self, line: bytes, heading: Heading, out: Assembly) -> bool:
         if self._first_line is not None:
@@ -187,6 +188,9 @@ class Decoder:
         if heading.found:
             return False
         return (out.headed and self._unheaded_continues) or is_rest(line)
+
+    def _trace(self, text: bytes) -> str:
+        return "" if self._trace_regex is None else trace_name(found_in(self._trace_regex, text))
 
     def _source(self, text: bytes, named: str, origin: str) -> str:
         if self._source_regex is not None:

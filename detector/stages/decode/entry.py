@@ -35,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     source: str = ""  # empty where the envelope names none
     is_event: bool = False  # the message is the event token: no header is cut from it
     bad_time: bool = False  # a time was there and could not be read
+    trace: str = ""  # empty where the envelope names none
 
 
 def level_name(value: object) -> str:

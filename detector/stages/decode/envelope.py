@@ -73,6 +73,7 @@ class Envelope:
             stamp_us=inner.stamp_us if outer.stamp_us is None else outer.stamp_us,
             level=inner.level or outer.level,
             source=outer.source or inner.source,
+            trace=outer.trace or inner.trace,
         )
 
     def batch(self, logs: Iterator[Object], reference_us: int | None) -> list[Entry | BadRecord]:

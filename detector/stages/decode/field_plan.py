@@ -1,4 +1,4 @@
-"""Where an object's message, time, level and source are, worked out once for objects of the same keys. Pure.
+"""Where an object's message, time, level, trace and source are, worked out once a set of keys. Pure.
 
 The memory of keys is bounded and changes no output.
 """
@@ -26,6 +26,7 @@ class Names(msgspec.Struct, frozen=True):
     message: Keys
     time: Keys
     level: Keys
+    trace: Keys
     described: str = ""  # key of the object that tells by its fields what no message does; else all of them
 
 
@@ -42,11 +43,17 @@ FOUND = Names(
         "level", "log.level", "severity", "severityText", "severity_text", "loglevel", "levelname", "lvl",
         "PRIORITY", "severityNumber",
     ),
+    trace=(
+        "trace_id", "traceId", "traceID", "TraceId", "trace.id", "otelTraceID", "dd.trace_id",
+        "logging.googleapis.com/trace", "request_id", "requestId", "http.request.id", "x_request_id",
+        "correlation_id", "correlationId",
+    ),
 )  # fmt: skip
 OTLP = Names(
     message=("body", "body.message", "body.msg", "eventName"),
     time=("timeUnixNano", "observedTimeUnixNano"),
     level=("severityText", "severityNumber"),
+    trace=FOUND.trace,
     described="body",
 )
 
@@ -57,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True):
     message: Ways
     time: Ways
     level: Ways
+    trace: Ways
     sources: list[list[Ways]]
     entered: Keys  # keys whose values some way goes into
     used: frozenset[str]  # keys that are no part of an object's text
@@ -70,6 +78,7 @@ class Plans:
         self._message = _first(settings.message_field, names.message)
         self._time = _first(settings.time_field, names.time)
         self._level = _first(settings.level_field, names.level)
+        self._trace = _first(settings.trace_field, names.trace)
         self._outer: dict[Keys, Plan] = {}
         self._inner: dict[tuple[Keys, ...], Plan] = {}
 
@@ -91,22 +100,25 @@ class Plans:
         return narrow
 
     def _plan(self, keys: Keys) -> Plan:
-        message, time, level = (getters(names, keys) for names in (self._message, self._time, self._level))
+        message, time, level, trace = (
+            getters(names, keys) for names in (self._message, self._time, self._level, self._trace)
+        )
         choices = [[getters(names, keys) for names in choice] for choice in DEFAULT_SOURCES]
         sources = [choice for choice in choices if choice[0]]
-        ways = [*message, *time, *level, *_all_ways(sources)]
+        ways = [*message, *time, *level, *trace, *_all_ways(sources)]
         entered = tuple(dict.fromkeys(key for key, rest in ways if rest))
-        return Plan(message, time, level, sources, entered, _used(time, level, sources))
+        return Plan(message, time, level, trace, sources, entered, _used(time, level, sources))
 
 
 def _narrowed(plan: Plan, fields: Object) -> Plan:
     """The plan without the ways that lead nowhere in this object."""
-    message, time, level = (
-        [way for way in ways if is_there(fields, way)] for ways in (plan.message, plan.time, plan.level)
+    message, time, level, trace = (
+        [way for way in ways if is_there(fields, way)]
+        for ways in (plan.message, plan.time, plan.level, plan.trace)
     )
     choices = [[[way for way in part if is_there(fields, way)] for part in choice] for choice in plan.sources]
     sources = [choice for choice in choices if choice[0]]
-    return Plan(message, time, level, sources, (), _used(time, level, sources))
+    return Plan(message, time, level, trace, sources, (), _used(time, level, sources))
 
 
 def _used(time: Ways, level: Ways, sources: list[list[Ways]]) -> frozenset[str]:

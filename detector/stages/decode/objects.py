@@ -8,6 +8,7 @@ from detector.stages.decode.entry import Entry, cleaned, level_name, otlp_level
 from detector.stages.decode.field_plan import Names, Plan, Plans
 from detector.stages.decode.fields import Getter, Object, key_values, scalar_text, scalars, value_at
 from detector.stages.decode.settings import DecodeSettings
+from detector.stages.decode.source import trace_name
 
 MOST_TEXT = 8_192  # characters of the text made of an object without a message
 
@@ -46,6 +47,7 @@ class ObjectReader:
             self._source(fields, plan),
             self._event_field is not None,
             bad_time,
+            trace_name(_scalar(fields, plan.trace)) if plan.trace else "",
         )
 
     def _event(self, fields: Object) -> str:

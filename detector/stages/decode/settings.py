@@ -22,6 +22,8 @@ class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     message_field: str | None = None
     time_field: str | None = None
     level_field: str | None = None
+    trace_field: str | None = None
+    trace_regex: str | None = None  # over the line or message, where no field names a trace
     event_field: str | None = None  # the field that is the event token
     max_line_bytes: int = 1 << 20
     max_future_s: float = 3_600.0  # a stamp further from the clock must be confirmed before it moves it

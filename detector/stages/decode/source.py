@@ -1,4 +1,4 @@
-"""Which source a line belongs to: a regular expression, fields, or what its envelope offers. Pure.
+"""Which source and which request a line belongs to: by a regular expression, fields, or its envelope. Pure.
 
 With sessions a line that names none has no source (""), and is left out of scoring; otherwise it belongs to
 what its envelope names, and in the end to its origin.
@@ -7,6 +7,7 @@ what its envelope names, and in the end to its origin.
 import re
 
 SOURCE_CHARACTERS = 200  # longest name of a source
+TRACE_CHARACTERS = 100  # longest id of a request
 SEARCHED_BYTES = 8_192  # of a line, for the regular expression
 
 # What an object offers, best first; the parts of one choice are joined with "/", and its first must be there.
@@ -34,6 +35,11 @@ def found_in(pattern: re.Pattern[bytes], text: bytes) -> str:
     return clean(
         (match[1] if pattern.groups and match[1] is not None else match[0]).decode("utf-8", "replace")
     )
+
+
+def trace_name(text: str) -> str:
+    """The id of a request; empty where the text is what is written for none: a dash, or zeros alone."""
+    return clean(text[:TRACE_CHARACTERS]) if text.strip("0-") else ""
 
 
 def joined(parts: list[str]) -> str:

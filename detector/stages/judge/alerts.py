@@ -13,12 +13,14 @@ from detector.records import (
     Line,
     Revision,
     Silence,
+    SlowHop,
     TemplateEvidence,
 )
 from detector.stages.judge.ring import RingLine, append_continuation
 from detector.stages.judge.state import MAX_ALERTS, OpenAlert, SourceState
 
-SEQUENCE, NEW_TEMPLATE, ENDED_EARLY, SILENCE = "sequence", "new-template", "ended-early", "silence"
+SEQUENCE, NEW_TEMPLATE, ENDED_EARLY = "sequence", "new-template", "ended-early"
+SILENCE, SLOW = "silence", "slow"
 
 GROWTH = (10, 100, 1000, 10_000)  # flags at which an alert says that it has grown
 
@@ -43,6 +45,7 @@ class Opening(msgspec.Struct, frozen=True):
     expected: list[Expectation]
     before: list[RingLine]
     silence: Silence | None = None
+    hop: SlowHop | None = None
 
 
 class Naming(msgspec.Struct, frozen=True):
@@ -78,6 +81,7 @@ def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming
         bundle=naming.bundle,
         replay=naming.replay(state.first_us),
         silence=opening.silence,
+        hop=opening.hop,
     )
     payload = msgspec.json.encode(alert)
     state.alerts.append(

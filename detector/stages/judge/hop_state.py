@@ -1,0 +1,71 @@
+"""What is remembered of the traces in one log between batches, and its codec. Bounded whatever comes."""
+
+import msgspec
+
+from detector.bundle import HopTimes
+from detector.errors import BadSetup
+from detector.stages.judge.state import OpenAlert
+
+CODEC_VERSION = 1
+
+MAX_TRACES = 2_048  # the one that is quiet for longest is forgotten
+MAX_TIMES = 4_096  # pairs of messages, on two sources and on any
+MAX_SOURCES = 1_024
+TEXT_BYTES = 100  # of a line that waits for the next of its trace
+
+
+class Last(msgspec.Struct, array_like=True, gc=False):
+    """The newest line of a trace."""
+
+    source: str
+    token: int
+    time_us: int
+    position: str
+    text: bytes
+
+
+class Slowness(msgspec.Struct, array_like=True, gc=False):
+    """How slow the hops from and to a source were of late."""
+
+    nats: float = 0.0  # leaky sum of what was unlikely
+    at_us: int | None = None  # when it was that
+    usual: float = 0.0  # slow mean of what is added to it
+    hops: int = 0
+
+
+class HopState(msgspec.Struct, array_like=True):
+    """The traces of one log."""
+
+    now_us: int = 0  # the log's clock
+    traces: dict[str, Last] = {}
+    times: dict[int, HopTimes] = {}  # those that training knew are here once they have changed
+    sources: dict[str, Slowness] = {}
+    alerts: dict[str, OpenAlert] = {}  # by source
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[int, str, HopState])
+
+
+def encode(state: HopState, bundle_id: str) -> bytes:
+    """Bytes of a state, naming the codec and the bundle that it belongs to."""
+    return _encoder.encode((CODEC_VERSION, bundle_id, state))
+
+
+def decode(data: bytes, bundle_id: str) -> HopState:
+    """The state in `data`; of another bundle's only the alerts, because its tokens mean nothing here.
+
+    Raises:
+        BadSetup: it was written by another codec.
+    """
+    try:
+        version, owner, state = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise BadSetup(
+            f"what is stored of traces cannot be read ({error}); start with a new state file"
+        ) from error
+    if version != CODEC_VERSION:
+        raise BadSetup(
+            f"what is stored of traces has codec {version}, not {CODEC_VERSION}; start with a new state file"
+        )
+    return state if owner == bundle_id else HopState(now_us=state.now_us, alerts=state.alerts)

@@ -1,0 +1,293 @@
+"""A service that slows down the requests which pass through it is named, by lines that carry their ids."""
+
+import gzip
+import itertools
+import json
+import math
+import random
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from detector.bundle import HopCalibration, HopTimes
+from detector.cli.__main__ import app
+from detector.cli.run import run as run_command
+from detector.embedded.watch import Bounds
+from detector.pipeline import Batch
+from detector.records import Alert, Line, Revision
+from detector.shard.core import Core
+from detector.shard.hops import Hops
+from detector.shard.intake import Intake
+from detector.stages.judge import hop_sums, hop_times
+from detector.stages.judge.hop_state import HopState
+from tests.recordings import FIXTURES, run
+from tests.watching import core_of, opened, outcome_of, records_of, replayed
+
+REQUESTS = FIXTURES / "requests"
+SECOND = 1_000_000
+QUICK = ("--epochs", "1", "--hidden", "8", "--device", "cpu")
+NOTHING = HopCalibration(0, math.inf, {}, {})
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the recorded services at work."""
+    path = tmp_path_factory.mktemp("requests") / "bundle"
+    run("training.cli", "fit", str(REQUESTS / "train"), "--out", str(path), *QUICK)
+    return path
+
+
+def text_of(recording: str) -> bytes:
+    """The lines of a recording."""
+    return gzip.decompress((REQUESTS / recording / "all.log.gz").read_bytes())
+
+
+def batches(core: Core, sizes: Iterator[int], **logs: bytes) -> Iterator[Batch]:
+    """The lines of some logs, as batches of these many lines in the order of their times."""
+    intake = Intake(core.new_reader(), core.parser)
+    feeds = {name: iter([records_of(Path(name), content)]) for name, content in logs.items()}
+    for batch in intake.merged(feeds, 1_000_000):
+        start = 0
+        while start < len(batch.lines):
+            taken = slice(start, start + next(sizes))
+            start = taken.stop
+            yield Batch(batch.lines[taken], batch.tokens[taken], batch.clocks[taken], batch.clock_us)
+
+
+def judged(core: Core, cut: Iterator[Batch], *, reopened: bool) -> tuple[list[Revision], dict[str, bytes]]:
+    """What is said of batches, and what is left to commit; each batch may be another process's."""
+    hops, said = Hops(core, {}), list[Revision]()
+    for batch in cut:
+        said += hops.take(batch)
+        hops = Hops(core, hops.encoded()) if reopened else hops
+    return said, hops.encoded()
+
+
+def slow_alerts(text: str) -> list[dict[str, Any]]:
+    """The alerts on slow sources as they opened, in the JSON of `replay`."""
+    found = [json.loads(line) for line in text.splitlines()]
+    return [one for one in found if one.get("rule") == "slow" and one["revision"] == 1]
+
+
+def replay(recording: str, bundle: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What the command says of a recording."""
+    capsys.readouterr()
+    words = ["replay", str(REQUESTS / recording), "--bundle", str(bundle), "--format", "json"]
+    assert run_command(app, words) == 0
+    return slow_alerts(capsys.readouterr().out)
+
+
+def test_a_starved_service_is_named_and_normal_work_is_not(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first alert is on the process that was stopped again and again, and shows a step that was slow."""
+    assert replay("normal", bundle, capsys) == []
+    fault = json.loads((REQUESTS / "starved.json").read_text())
+    first, *others = replay("starved", bundle, capsys)
+    begin, end = (datetime.fromisoformat(fault[name]) for name in ("begin", "end"))
+    assert first["source"] == fault["source"]
+    assert begin <= datetime.fromisoformat(first["opened_at"]) <= end
+    assert all(begin <= datetime.fromisoformat(one["opened_at"]) <= end for one in others)
+    hop = first["hop"]
+    assert fault["source"] in {hop["sender"], hop["receiver"]}
+    assert hop["took_s"] > 3 * hop["usual_s"]
+    log = text_of("starved")
+    before, event = (json.loads(log[int(line["position"]) :].partition(b"\n")[0]) for line in first["lines"])
+    assert [before["message"], event["message"]] == [line["text"] for line in first["lines"]]
+    assert (before["service.name"], event["service.name"]) == (hop["sender"], hop["receiver"])
+    assert {before["trace_id"], event["trace_id"]} == {hop["trace"]}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_cut_gives_the_same_alerts_and_states(bundle: Path, seed: int) -> None:
+    """Also where each batch is another process's, which knows what was committed alone."""
+    rng = random.Random(seed)
+    sys.stdout.write(f"seed {seed}\n")
+    core, log = core_of(bundle), text_of("starved")
+    whole = judged(core, batches(core, itertools.repeat(10**6), all=log), reopened=False)
+    sizes = iter(lambda: rng.choice((1, 7, 300, 900)), 0)
+    assert judged(core, batches(core, sizes, all=log), reopened=True) == whole
+    assert whole[0]
+
+
+def test_what_is_said_of_a_log_does_not_depend_on_others(bundle: Path) -> None:
+    """Two logs whose lines come together give what each gives alone, though they share sources."""
+    core = core_of(bundle)
+    logs = {"a": text_of("starved"), "b": later(text_of("starved"), 5)}
+    both, _ = judged(core, batches(core, itertools.repeat(500), **logs), reopened=False)
+    alone = [
+        said
+        for name, log in logs.items()
+        for said in judged(core, batches(core, itertools.repeat(10**6), **{name: log}), reopened=False)[0]
+    ]
+    assert sorted(map(msgspec.json.encode, both)) == sorted(map(msgspec.json.encode, alone))
+
+
+def later(log: bytes, seconds: int) -> bytes:
+    """A log with all times moved."""
+    moved = []
+    for line in log.splitlines():
+        fields = json.loads(line)
+        at = datetime.fromisoformat(fields["@timestamp"]) + timedelta(seconds=seconds)
+        moved.append(json.dumps(fields | {"@timestamp": at.isoformat()}).encode() + b"\n")
+    return b"".join(moved)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_watch_that_dies_says_what_a_replay_says(bundle: Path, tmp_path: Path, seed: int) -> None:
+    """Alerts and their last revisions, wherever batches end and the process dies."""
+    rng = random.Random(seed)
+    sys.stdout.write(f"seed {seed}\n")
+    log, state = tmp_path / "all.log", tmp_path / "state.db"
+    log.write_bytes(text_of("starved"))
+    core = core_of(bundle, log)
+    at_end = False
+    while not at_end:
+        with opened(core, state, [log], Bounds(max_lines=rng.choice((200, 700, 3_000)))) as watch:
+            for _ in range(rng.randrange(1, 4)):
+                at_end = watch.step(final=True).at_end
+    found = outcome_of(state)
+    expected = replayed(core, {str(log): iter([records_of(log, log.read_bytes())])})
+    assert found.alerts == expected.alerts
+    assert "slow" in {msgspec.json.decode(payload, type=Alert).rule for payload in found.alerts.values()}
+
+
+def test_an_alert_is_over_by_time_alone_and_survives_a_new_bundle(bundle: Path) -> None:
+    """Two minutes after the last slow step, at a tick; another bundle's tokens are no use, its alerts are."""
+    core, log = core_of(bundle), text_of("starved")
+    hops, said = Hops(core, {}), list[Revision]()
+    for batch in batches(core, itertools.repeat(100), all=log):
+        said += hops.take(batch)
+        if said:
+            break
+    other = msgspec.structs.replace(core, bundle=msgspec.structs.replace(core.bundle, id="another"))
+    hops = Hops(other, hops.encoded())
+    now_us = batch.clocks[-1]
+    assert hops.pass_time(now_us + 60 * SECOND) == []
+    [over] = hops.pass_time(now_us + 180 * SECOND)
+    alert = msgspec.json.decode(over.payload, type=Alert)
+    assert (over.alert_id, over.revision, alert.status) == (
+        said[0].alert_id,
+        said[-1].revision + 1,
+        "resolved",
+    )
+    assert hops.keep_only(()) == []
+
+
+def test_alerts_of_a_log_that_is_gone_are_resolved(bundle: Path) -> None:
+    """Nothing more is heard of its traces; a bundle that learnt of none ends what is firing, too."""
+    core, log = core_of(bundle), text_of("starved")
+    [batch] = batches(core, itertools.repeat(10**6), all=log)
+    cut = next(at for at in itertools.count(500, 500) if Hops(core, {}).take(first_of(batch, at)))
+    for deaf in (False, True):
+        hops = Hops(core, {})
+        opened_ = {one.alert_id for one in hops.take(first_of(batch, cut))}
+        if deaf:
+            calibration = msgspec.structs.replace(core.policy.calibration, hops=None)
+            policy = msgspec.structs.replace(core.policy, calibration=calibration)
+            resolved = Hops(msgspec.structs.replace(core, policy=policy), hops.encoded()).take(
+                first_of(batch, 0)
+            )
+        else:
+            resolved = hops.keep_only({"another"})
+        assert {one.alert_id for one in resolved} == opened_
+        assert hops.encoded() == {} or deaf
+
+
+def first_of(batch: Batch, size: int) -> Batch:
+    """The first lines of a batch."""
+    return Batch(batch.lines[:size], batch.tokens[:size], batch.clocks[:size], batch.clock_us)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "spreads", "share"), [(4, 2.132, 0.05), (10, 2.764, 0.01), (300, 3.1, 1e-3)]
+)
+def test_a_tail_is_that_of_students_t(freedom: float, spreads: float, share: float) -> None:
+    """As the tables of the distribution have it."""
+    assert math.exp(-hop_times.tail_nats(spreads, freedom)) == pytest.approx(share, rel=0.1)
+    assert hop_times.tail_nats(0.0, freedom) == 0.0
+    assert math.isfinite(hop_times.tail_nats(1e9, freedom))
+
+
+def test_a_kind_of_hop_that_is_new_between_two_sources_is_judged_by_what_it_is_elsewhere() -> None:
+    """A new replica is judged from its first request on; a pair of messages never seen anywhere is not."""
+    state = HopState()
+    quick = [hop(state, f"a{n % 3}", f"b{n % 3}", 0.005, n) for n in range(60)]
+    assert quick[0] is None
+    assert all(one is not None and one.nats == 0.0 for one in quick[1:])
+    slow = hop(state, "a9", "b9", 5.0, 61)
+    assert slow is not None
+    assert slow.nats > 3.0
+    assert slow.usual_s == pytest.approx(0.005, rel=0.2)
+
+
+def hop(state: HopState, sender: str, receiver: str, took_s: float, number: int) -> hop_sums.Hop | None:
+    """A request that goes from one source to another."""
+    began_us = 1_700_000_000 * SECOND + number * 10 * SECOND
+    found = None
+    for source, token, at_us in ((sender, 2, began_us), (receiver, 3, began_us + round(took_s * SECOND))):
+        state.now_us = at_us
+        line = Line("log", at_us, -1, source, at_us, "INFO", b"x", b"x", False, "", f"t{number}")
+        found = hop_sums.measured(state, line, at_us, token, NOTHING)
+    return found
+
+
+def test_an_incident_does_not_become_usual_soon() -> None:
+    """Fifty slow requests in a row are all unlikely; a lasting change is learnt in the end."""
+    state = HopState()
+    for number in range(300):
+        hop(state, "a", "b", 0.005, number)
+    slow = [hop(state, "a", "b", 1.0, 300 + number) for number in range(2_000)]
+    assert all(one is not None and one.nats > 3.0 for one in slow[:10])
+    last = slow[-1]
+    assert last is not None
+    assert last.nats == 0.0
+
+
+def test_a_line_that_is_late_in_its_trace_is_left_out() -> None:
+    """What it was before cannot be told; the trace goes on from its newest line."""
+    state, at_us = HopState(), 1_700_000_000 * SECOND
+    for source, late_us in (("a", 0), ("b", -SECOND), ("a", 10)):
+        line = Line("log", 0, -1, source, at_us, "", b"", b"", False, "", "t")
+        state.now_us = at_us
+        assert hop_sums.measured(state, line, at_us + late_us, 2, NOTHING) is None
+    assert state.times == {}
+    assert state.traces["t"].time_us == at_us + 10
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces, kinds of hops and sources: those unseen for longest are forgotten."""
+    for name in ("MAX_TRACES", "MAX_TIMES", "MAX_SOURCES"):
+        monkeypatch.setattr(hop_sums, name, 5)
+    state = HopState()
+    for number in range(100):
+        hop(state, f"a{number}", f"b{number}", 0.01, number)
+        hop_sums.add(state, f"a{number}", 1.0, NOTHING)
+        assert max(len(state.traces), len(state.times), len(state.sources)) <= 5
+    assert list(state.sources) == [f"a{number}" for number in range(95, 100)]
+
+
+def test_a_clock_that_is_set_back_begins_anew() -> None:
+    """No sum and no trace of times that are yet to come holds the rule up."""
+    state = HopState()
+    hop(state, "a", "b", 0.01, 1_000)
+    hop_sums.add(state, "a", 100.0, NOTHING)
+    state.now_us -= 5_000 * SECOND
+    slow = hop_sums.add(state, "a", 10.0, NOTHING)
+    assert slow.nats == pytest.approx(9.0, abs=0.6)
+    assert slow.at_us == state.now_us
+
+
+def test_what_training_knew_is_changed_in_a_copy() -> None:
+    """The bundle stays as it was read: other logs begin from it too."""
+    learnt = HopCalibration(0, math.inf, {7: HopTimes(10.0, 1.0, 0.5)}, {})
+    state = HopState()
+    times = hop_sums.times_of(state, 7, learnt)
+    times.mean = 2.0
+    assert learnt.times[7].mean == 1.0
+    assert hop_sums.times_of(state, 7, learnt).mean == 2.0

@@ -1,0 +1,64 @@
+"""Learn how long the next line of a trace takes to come on another source. No torch, no I/O.
+
+Every hop is judged before it is learnt, so that the sums are those of logs that were not learnt yet.
+"""
+
+import math
+
+import msgspec
+import numpy as np
+
+from detector.bundle import HopCalibration, HopUsual
+from detector.pipeline import Batch
+from detector.records import Line
+from detector.stages.judge.hop_state import HopState
+from detector.stages.judge.hop_sums import RECEIVER, SECOND_US, add, measured, now_us
+
+LEAST_HOPS = 200  # of which something can be learnt
+BLOCK_US = 60 * SECOND_US
+LEAST_NATS = 40.0  # three hops that could hardly be, of one source and at different moments
+MARGIN = 2.0  # times the largest sum of a block of training
+
+_NOTHING = HopCalibration(0, math.inf, {}, {})
+
+
+class HopLearner:
+    """Takes every line of training in order; `learnt` says what there was to learn."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._state = HopState()
+        self._hops = 0
+        self._maxima: dict[int, float] = {}
+
+    def take(self, batch: Batch) -> None:
+        """Learn from the lines that name a trace."""
+        for line, token, clock_us in zip(batch.lines, batch.tokens, batch.clocks, strict=True):
+            if line.trace and line.source and not line.continuation and line.time_us is not None:
+                self._state.now_us = now_us(line.time_us, clock_us)
+                self._take(line, line.time_us, token)
+
+    def _take(self, line: Line, time_us: int, token: int) -> None:
+        # A trace that is in two logs is two in serving, where each log is judged by itself.
+        of_log = msgspec.structs.replace(line, trace=f"{line.origin}\0{line.trace}")
+        hop = measured(self._state, of_log, time_us, token, _NOTHING)
+        if hop is None:
+            return
+        self._hops += 1
+        sender = add(self._state, hop.before.source, hop.nats, _NOTHING).nats
+        receiver = add(self._state, line.source, RECEIVER * hop.nats, _NOTHING).nats
+        block = self._state.now_us // BLOCK_US
+        self._maxima[block] = max(self._maxima.get(block, 0.0), sender, receiver)
+
+    def learnt(self, contamination: float) -> HopCalibration | None:
+        """What serving needs; None where too few traces went from source to source."""
+        if self._hops < LEAST_HOPS:
+            return None
+        maxima = np.sort(list(self._maxima.values()))
+        kept = maxima[: len(maxima) - math.floor(contamination * len(maxima))]
+        return HopCalibration(
+            hops=self._hops,
+            limit_nats=max(LEAST_NATS, MARGIN * float(kept[-1])),
+            times=self._state.times,
+            usual={name: HopUsual(slow.usual, slow.hops) for name, slow in self._state.sources.items()},
+        )
