@@ -27,6 +27,7 @@ from detector.stages.judge import hop_sums, hop_times
 from detector.stages.judge.hop_state import HopState
 from tests.recordings import FIXTURES, run
 from tests.watching import core_of, opened, outcome_of, records_of, replayed
+from training.calibrate.hops import HopLearner
 
 REQUESTS = FIXTURES / "requests"
 SECOND = 1_000_000
@@ -291,3 +292,36 @@ def test_what_training_knew_is_changed_in_a_copy() -> None:
     times.mean = 2.0
     assert learnt.times[7].mean == 1.0
     assert hop_sums.times_of(state, 7, learnt).mean == 2.0
+
+
+def learner_of(steps_s: list[float]) -> HopLearner:
+    """What is learnt of requests from one source to another that take so long, one every two seconds."""
+    learner, at_us = HopLearner(), 1_700_000_000 * SECOND
+    for number, took_s in enumerate(steps_s):
+        began_us = at_us + 2 * number * SECOND
+        lines = [
+            Line("log", 2 * number + n, -1, source, time_us, "", b"", b"", False, "", f"t{number}")
+            for n, (source, time_us) in enumerate((("a", began_us), ("b", began_us + round(took_s * SECOND))))
+        ]
+        learner.take(Batch(lines, [2, 3], [began_us - SECOND, began_us], None))
+    return learner
+
+
+def test_a_limit_is_beyond_what_training_showed() -> None:
+    """Usual work leaves it where it is at least; an incident raises it, unless its share is declared."""
+    usual = [0.01 * (1 + n % 7 / 10) for n in range(900)]
+    incident = [*usual[:600], *([1.0] * 30), *usual[600:]]
+    quiet, raised = learner_of(usual).learnt(0.0), learner_of(incident).learnt(0.0)
+    declared = learner_of(incident).learnt(0.1)
+    assert quiet is not None
+    assert raised is not None
+    assert declared is not None
+    assert quiet.limit_nats == declared.limit_nats == 40.0
+    assert raised.limit_nats > 100.0
+    assert quiet.hops == 899
+    assert quiet.usual["a"].hops == 899
+
+
+def test_too_few_requests_teach_nothing() -> None:
+    """A log in which hardly any line goes on elsewhere says nothing of how long that takes."""
+    assert learner_of([0.01] * 150).learnt(0.0) is None

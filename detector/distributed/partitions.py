@@ -69,6 +69,10 @@ class Partitions:
         topic is the routed one; `publish` gets the scores of a batch before its commit;
         `owed` holds the marks that those before it could not take away.
         """
+        if core.policy.calibration.hops is not None:
+            _log.info(
+                "traces are not judged", bundle=core.bundle.id, because="their sources are in several shards"
+            )
         self._told = told
         self._bundles, self._store = bundles or Bundles(core), store
         self._receivers = list(receivers)

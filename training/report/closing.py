@@ -12,6 +12,7 @@ def closing_words(made: Made) -> list[tuple[str, str]]:
     return [
         ("read", _read(made)),
         *([] if idle is None else [("sessions", f"end after {idle}")]),
+        *_traces(made),
         *_budget(made),
         ("bundle", f"{made.order.out} ({made.bundle_id})"),
         ("report", str(made.order.out / "report.html")),
@@ -23,6 +24,14 @@ def _read(made: Made) -> str:
     templates = counted(len(corpus.learnt.vocabulary.templates), "template")
     sources = counted(corpus.sources_seen, "session" if made.order.input.session else "source")
     return f"{counted(corpus.lines, 'line')}: {templates}, {sources}, {counted(corpus.rejects, 'reject')}"
+
+
+def _traces(made: Made) -> list[tuple[str, str]]:
+    """Whether slow requests will be seen."""
+    hops = made.trained.calibration.hops
+    if hops is None:
+        return []
+    return [("traces", f"{counted(hops.hops, 'step')} of requests from source to source; slow ones alert")]
 
 
 def _budget(made: Made) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from detector.bundle import Calibration, StepModel
+from detector.bundle import Calibration, HopCalibration, StepModel
 from detector.records import FIRST_TEMPLATE
 from detector.stages.header import header as headers
 from detector.stages.judge.alerts import rfc3339
@@ -31,6 +31,7 @@ from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine,
 BUDGETS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SURPRISING = 20  # lines shown
 DISORDER_BITS = 300.0  # some tens of lines out of place are missed
+SLOW_NATS = 150.0  # what a fault of a minute adds up to is missed beyond
 LOOKED_AT = 200_000  # events among which they are sought
 DAY_S = 86_400
 
@@ -126,11 +127,20 @@ def _stream_warnings(made: Made) -> Iterator[str]:
             f"The data is too little for a budget of {budget:g} a day: it spans "
             f"{duration(DAY_S * calibration.days)}. The threshold is extrapolated."
         )
+    yield from _hop_warnings(calibration.hops)
     if stream is not None and stream.order_bits > DISORDER_BITS:
         yield (
             "Loops, floods or missing steps are in the logs held out of training, so known messages "
             "alert only when they are twice as far out of order. If those were incidents, leave them out, or "
             "give their share with --contamination."
+        )
+
+
+def _hop_warnings(hops: HopCalibration | None) -> Iterator[str]:
+    if hops is not None and hops.limit_nats > SLOW_NATS:
+        yield (
+            "Requests became slow between sources in the training data, so a source alerts only when they "
+            "are slower by far. If that was an incident, leave it out, or give its share with --contamination."
         )
 
 
