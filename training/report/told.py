@@ -140,7 +140,7 @@ def _hop_warnings(hops: HopCalibration | None) -> Iterator[str]:
     if hops is not None and hops.limit_nats > SLOW_NATS:
         yield (
             "Requests became slow between sources in the training data, so a source alerts only when they "
-            "are slower by far. If that was an incident, leave it out, or give its share with --contamination."
+            "are slower by far. If that was an incident, leave it out or give its share (--contamination)."
         )
 
 
