@@ -6,7 +6,7 @@ MINUTES ?= 10
 SEED ?=
 BIN := .venv/bin
 READY := .venv/ready
-BENCHMARKS := bench-parse bench-hdfs bench-sequences bench-watch bench-fit bench-stream bench-sources
+BENCHMARKS := bench-parse bench-watch bench-fit bench-stream bench-sources
 
 .PHONY: help setup demo up down test lint docs constraints servers clean bench-quality $(BENCHMARKS)
 

@@ -1,17 +1,24 @@
 """Description files: what they may say, and what is said of those that cannot be read."""
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from detector.errors import BadSetup
 from tests.small_sets import SEQUENCES, describe
 from training.benchmark.description import (
+    FaultFile,
+    Faults,
     Folds,
     LabelHeadings,
+    LabelPaths,
     LabelTable,
+    Runs,
     Sequences,
     Sessions,
+    Stream,
     built_in,
     chosen,
     read_description,
@@ -145,3 +152,14 @@ def test_a_table_of_labels_by_the_names_of_its_columns(tmp_path: Path) -> None:
     assert labels_of(table, tmp_path) == {"a": False, "b": True}
     with pytest.raises(BadSetup, match=r"labels\.csv.*'stat'"):
         labels_of(LabelTable(file="labels.csv", label="stat", separator=";"), tmp_path)
+
+
+def test_the_examples_of_the_page_can_be_read(tmp_path: Path) -> None:
+    """And it names every key that a description can have."""
+    page = (Path(__file__).parent.parent / "docs" / "quality.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    kinds = [read_description(describe(tmp_path, "example", text)).description for text in examples]
+    assert [type(one) for one in kinds] == [Sequences, Sequences, Sessions, Sessions, Stream]
+    for kind in (Sequences, Sessions, Stream, Faults, Runs, FaultFile, LabelTable, LabelHeadings, LabelPaths):
+        for field in msgspec.structs.fields(kind):
+            assert f"`{field.encode_name}`" in page or f"{field.encode_name} = " in page, (kind, field.name)
