@@ -28,6 +28,8 @@ def _rights(words: list[str]) -> list[Right]:
 
 
 RIGHTS = documented()
+# Whose right to read what is taken away, and what the broker then refuses first.
+DISMISSED = [f"dismissed-{what}-{first}" for what in ("topic", "group") for first in ("metadata", "fetch")]
 LINES = [b"line %d" % number for number in range(100)]  # of the topic `logs`
 
 
@@ -45,7 +47,10 @@ def password_of(user: str) -> str:
 def guarded_with_users(folder: Path) -> Iterator[Guarded]:
     """A broker with the documented topics, and every user with a login and rights."""
     rights = {without(right): [other for other in RIGHTS if other != right] for right in RIGHTS}
-    rights |= dict.fromkeys(["tailrace", "dismissed-topic", "dismissed-group", "CN=server"], RIGHTS)
+    dismissed = [
+        f"dismissed-{what}-{first}" for what in ("topic", "group") for first in ("metadata", "fetch")
+    ]
+    rights |= dict.fromkeys(["tailrace", "CN=server", *dismissed], RIGHTS)
     rights["reader"] = [right for right in RIGHTS if right.operation == "READ"]
     rights["reader"].append(Right("DESCRIBE", "topic", "tailrace-scores"))
     passwords = {user: password_of(user) for user in rights if "=" not in user}

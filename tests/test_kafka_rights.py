@@ -4,6 +4,7 @@ import asyncio
 import gc
 from contextlib import closing
 
+import msgspec
 import pytest
 
 from detector.errors import BadSetup
@@ -84,12 +85,16 @@ def test_a_right_that_is_missing_is_named(
     assert [one.getMessage() for one in caplog.records if one.name == "asyncio"] == []
 
 
+@pytest.mark.parametrize(("first", "age_s"), [("metadata", 0.02), ("fetch", 30.0)])
 @pytest.mark.parametrize("right", RIGHTS[:2], ids=lambda right: " ".join(right[:3]))
-def test_a_right_that_is_taken_away_ends_the_worker(kafka_guarded: Guarded, right: Right) -> None:
-    """It does not go on without a word."""
-    user, keeper = f"dismissed-{right.resource}", Keeper()
+def test_a_right_that_is_taken_away_ends_the_worker(
+    kafka_guarded: Guarded, right: Right, first: str, age_s: float
+) -> None:
+    """It does not go on without a word, whichever question the broker refuses first."""
+    user, keeper = f"dismissed-{right.resource}-{first}", Keeper()
     connection = connection_to(kafka_guarded, user=user)
-    worker = Running(feed_through(connection), keeper)
+    feed = msgspec.structs.replace(feed_through(connection), metadata_max_age_s=age_s)
+    worker = Running(feed, keeper)
     try:
         until(lambda: keeper.count == len(LINES) or worker.has_ended)
         assert worker.error is None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode.threads import WorkerThread
@@ -123,13 +123,18 @@ class FetchThread(AIOKafkaConsumerThread):
             if assignment.active and states[tp].has_valid_position
         ]
 
-    async def check_group(self) -> None:
-        """Take what the client has to say of the group, after which it goes on.
+    async def check(self) -> None:
+        """Take what the client has to say of the group, after which it goes on, and of the topics.
 
         Raises:
             KafkaError: such as a right that was taken away.
         """
-        self._ensure_consumer()._coordinator.check_errors()  # noqa: SLF001
+        consumer = self._ensure_consumer()
+        consumer._coordinator.check_errors()  # noqa: SLF001
+        refused = consumer._client.cluster.unauthorized_topics  # noqa: SLF001
+        # The client forgets their partitions, and asks for no records any more that could be refused.
+        if refused:
+            raise TopicAuthorizationFailedError(refused)
 
     async def logs(self, shards: Iterable[Shard]) -> dict[Shard, range]:
         """The offsets from each log's start to its end, as far as they are committed."""

@@ -17,7 +17,7 @@ from detector.inputs.kafka.watchdog import Watchdog
 
 LEAVE_S = 2.0  # to leave the group; a worker that hangs is dropped by its session
 END_S = 0.5  # for what is left then
-GROUP_S = 1.0  # how often to ask the client for errors of the group
+GROUP_S = 1.0  # how often to ask the client for errors of the group and of the topics
 LOOK_S = 0.1  # how often to ask whether the worker is to end
 
 log = structlog.get_logger("kafka")
@@ -133,12 +133,12 @@ async def _watch(member: Member) -> None:
 
 
 async def _group(member: Member) -> None:
-    """Hear of what the client is told by the group; it waits until somebody does."""
+    """Hear of what the client is told by the group, for which it waits, and of the topics."""
     thread = await asyncio.shield(member.started)
     while True:
         await asyncio.sleep(GROUP_S)
         try:
-            await thread.ask(thread.check_group())
+            await thread.ask(thread.check())
         except ConsumerStoppedError:
             log.info("the client has stopped")  # Faust says why
         except KafkaError as error:
