@@ -7,54 +7,35 @@ The clocks cost time of their own, so these are shares, not speeds.
 import json
 import sys
 import threading
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import thread_time
-from typing import Any
 
-from benchmarks.watch_shares import timed
+from benchmarks.clocks import COMMON, clocked, shares_of
 from detector.cli.options import InputOptions
 from detector.cli.start import core_of
 from detector.config import load
 from detector.distributed.feed import feed_of
 from detector.distributed.partitions import Partitions
 from detector.inputs.kafka.run import run
-from detector.pipeline import step
-from detector.shard.reader import Reader
-from detector.shard.stored import StoredStates
-from detector.stages.parse.parse import Parser
 from detector.store.redis.connect import store_at
 from detector.store.redis.store import RedisStore
 
 STILL_S = 2.0  # without a line, after which everything has been read
 LOOK_S = 0.1
-STAGES: list[tuple[str, Any, str]] = [
-    ("decode", Reader, "read"),
-    ("parse", Parser, "match_all"),
-    ("score", step, "score_stretches"),
-    ("judge", step, "judge"),
-    ("judge", step, "_settle"),
-    ("states", StoredStates, "load"),
-    ("states", StoredStates, "keep"),
-    ("commit", RedisStore, "commit"),
-]
+STAGES = [*COMMON, ("commit", RedisStore, "commit")]
 
 
 def shares(config: Path) -> dict[str, float]:
     """The share of each stage; `rest` is all else: Kafka's client, Faust, cutting and counting."""
     settings = load(config, {})
-    spent = {name: 0.0 for name, _, _ in STAGES}
     core = core_of(settings, None, InputOptions(), [])
-    with ExitStack() as stack:
-        store = stack.enter_context(closing(store_at(settings.redis)))
-        for name, owner, attribute in STAGES:
-            stack.enter_context(timed(spent, name, owner, attribute, clock=thread_time))
+    with closing(store_at(settings.redis)) as store, clocked(STAGES, thread_time) as spent:
         partitions = Partitions(core, store, [], cache_sources=settings.redis.cache_sources)
         end = AtEnd(partitions)
         run(feed_of(settings), partitions, end)
-    spent["rest"] = end.cpu_s - sum(spent.values())
-    return {name: round(seconds / end.cpu_s, 3) for name, seconds in spent.items()}
+    return shares_of(spent, end.cpu_s)
 
 
 class AtEnd:

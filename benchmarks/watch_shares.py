@@ -6,76 +6,31 @@ The clocks cost time of their own, so these are shares, not speeds.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
+from benchmarks.clocks import COMMON, clocked, shares_of
 from detector.embedded.watch import Bounds, Watch
 from detector.inputs.follow import Follower
-from detector.pipeline import step
 from detector.shard.core import Rules, build
-from detector.shard.reader import Reader
-from detector.shard.stored import StoredStates
-from detector.stages.parse.parse import Parser
 from detector.store.sqlite import Store
 
-STAGES: list[tuple[str, Any, str]] = [
-    ("read", Follower, "poll"),
-    ("decode", Reader, "read"),
-    ("parse", Parser, "match_all"),
-    ("score", step, "score_stretches"),
-    ("judge", step, "judge"),
-    ("judge", step, "_settle"),
-    ("states", StoredStates, "load"),
-    ("states", StoredStates, "keep"),
-    ("commit", Store, "commit"),
-]
+STAGES = [("read", Follower, "poll"), *COMMON, ("commit", Store, "commit")]
 
 
 def shares(text: Path, bundle: Path, state: Path) -> dict[str, float]:
     """The share of each stage in the time of one run over a text; `rest` is all else (cutting, counting)."""
     for left in state.parent.glob(state.name + "*"):
         left.unlink()
-    spent: dict[str, float] = dict.fromkeys([name for name, _, _ in STAGES], 0.0)
     core = build(bundle, {}, Rules(), [str(text)])
-    with ExitStack() as stack:
-        store = stack.enter_context(closing(Store(state)))
-        for name, owner, attribute in STAGES:
-            stack.enter_context(timed(spent, name, owner, attribute))
+    with closing(Store(state)) as store, clocked(STAGES, perf_counter) as spent:
         watch = Watch(core, store, Follower([str(text)]), None, Bounds())
         began_s = perf_counter()
         while not watch.step(final=True).at_end:
             pass
         whole_s = perf_counter() - began_s
-    spent["rest"] = whole_s - sum(spent.values())
-    return {name: round(seconds / whole_s, 3) for name, seconds in spent.items()}
-
-
-@contextmanager
-def timed(
-    spent: dict[str, float],
-    name: str,
-    owner: Any,
-    attribute: str,
-    clock: Callable[[], float] = perf_counter,
-) -> Iterator[None]:
-    """Count the time that a function takes for a stage."""
-    function: Callable[..., Any] = getattr(owner, attribute)
-
-    def around(*arguments: Any, **options: Any) -> Any:
-        began_s = clock()
-        try:
-            return function(*arguments, **options)
-        finally:
-            spent[name] += clock() - began_s
-
-    setattr(owner, attribute, around)
-    try:
-        yield
-    finally:
-        setattr(owner, attribute, function)
+    return shares_of(spent, whole_s)
 
 
 if __name__ == "__main__":
