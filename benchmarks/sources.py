@@ -22,6 +22,7 @@ from detector.store.redis.connect import nodes_at
 from tests.receiver import Script
 from tests.receiver import serving as receiving
 
+TOPIC: Final = "keyed-sources"
 STEPS: Final = (10_000, 100_000, 300_000, 1_000_000)
 
 
@@ -39,16 +40,16 @@ def main() -> None:
     bundle, _ = prepared(LOGS[0], given.data, given.out, epochs=1)
     with tempfile.TemporaryDirectory() as name, receiving(Script()) as receiver, servers(Path(name)) as urls:
         stage = Stage(*urls, bundle.absolute(), Path(name), receiver.url)
-        topic = made(stage, "keyed-sources")
+        made(stage, TOPIC)
         empty, before = _redis_bytes(stage), 0
-        with worker(stage, topic) as process:
+        with worker(stage, TOPIC) as running:
             for sources in (*(step for step in STEPS if step < given.sources), given.sources):
                 # A line of every block that is new, then as many again of any.
                 lines = islice(interleaved(sources, seed=sources), before, 2 * sources - before)
-                fill(stage.broker, topic, (line.rstrip(b"\n") for line in lines))
-                sample = until(stage, topic, topic, process, 2 * sources)
+                fill(stage.broker, TOPIC, (line.rstrip(b"\n") for line in lines))
+                sample = until(running, 2 * sources)
                 before = sources
-                memory = status(process.pid)
+                memory = status(running.process.pid)
                 show(
                     sources=sources,
                     lines=sample.lines,

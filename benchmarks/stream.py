@@ -17,20 +17,17 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from benchmarks.generate import repeated
 from benchmarks.stream_feed import PARTITIONS, Arrivals, arriving, fill, paced
 from benchmarks.watch import LOGS, prepared, show
-from detector.config.options import RedisAt
-from detector.distributed.partitions import Position
-from detector.store.redis.connect import store_at
+from tests.receiver import free_port
+from tests.scraping import scraped
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import serving
@@ -53,6 +50,8 @@ routed_topic = {routed}
 [redis]
 url = {redis}
 key_prefix = {name}
+[web]
+listen = {web}
 [[receivers.webhook]]
 name = "bench"
 url = {webhook}
@@ -66,6 +65,14 @@ class Sample(NamedTuple):
     lines: int
     cpu_s: float
     at_s: float
+
+
+class Running(NamedTuple):
+    """A worker."""
+
+    process: subprocess.Popen[bytes]
+    port: int  # where it serves its numbers
+    errors: Path
 
 
 class Stage(NamedTuple):
@@ -115,12 +122,12 @@ def _compare(stage: Stage, lines: list[bytes], text: Path, arrivals: Arrivals) -
 
 def streamed(stage: Stage, name: str, lines: list[bytes]) -> dict[str, Any]:
     """What a worker takes for all of the lines, read directly or routed first."""
-    read = made(stage, name)
+    made(stage, name)
     fill(stage.broker, name, lines)
-    with worker(stage, name) as process:
-        first = until(stage, name, read, process, 1)
-        last = until(stage, name, read, process, len(lines))
-        resident_kib = status(process.pid)["VmHWM"]
+    with worker(stage, name) as running:
+        first = until(running, 1)
+        last = until(running, len(lines))
+        resident_kib = status(running.process.pid)["VmHWM"]
     done, cpu_s, wall_s = (after - before for before, after in zip(first, last, strict=True))
     return {
         "name": f"tailrace worker, {name} topic",
@@ -152,11 +159,11 @@ def line_to_webhook(
 ) -> dict[str, Any]:
     """How long it takes from a line that was never seen before to the webhook about it."""
     name = f"{topic}-paced"
-    read = made(stage, name)
+    made(stage, name)
     arrivals.clear()
     fill(stage.broker, name, lines[:WARM_LINES])
-    with worker(stage, name) as process:
-        until(stage, name, read, process, WARM_LINES)
+    with worker(stage, name) as running:
+        until(running, WARM_LINES)
         sent = paced(stage.broker, name, lines, rate)
         took_s = sorted(arrivals.wait_for(number) - at_s for number, at_s in sent.items())
     return {
@@ -168,20 +175,18 @@ def line_to_webhook(
     }
 
 
-def made(stage: Stage, name: str) -> str:
-    """Make the topics; gives the one that is scored."""
+def made(stage: Stage, name: str) -> None:
+    """Make the topics."""
     topics.create(stage.broker, name, PARTITIONS)
-    if name.startswith("keyed"):
-        return name
-    topics.create(stage.broker, f"{name}-by-source", PARTITIONS)
-    return f"{name}-by-source"
+    if not name.startswith("keyed"):
+        topics.create(stage.broker, f"{name}-by-source", PARTITIONS)
 
 
-def _configured(stage: Stage, topic: str, name: str) -> Path:
+def _configured(stage: Stage, topic: str, name: str, port: int = 0) -> Path:
     text = {
         "bundle": str(stage.bundle), "broker": stage.broker, "redis": stage.redis, "name": name,
         "topic": topic, "webhook": stage.webhook, "routed": f"{name}-by-source",
-        "keyed": topic.startswith("keyed"),
+        "keyed": topic.startswith("keyed"), "web": f"127.0.0.1:{port}",
     }  # fmt: skip
     path = stage.folder / f"{name}.toml"
     path.write_text(CONFIG.format(**{key: json.dumps(value) for key, value in text.items()}))
@@ -189,30 +194,35 @@ def _configured(stage: Stage, topic: str, name: str) -> Path:
 
 
 @contextmanager
-def worker(stage: Stage, name: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(stage: Stage, name: str) -> Iterator[Running]:
     """A worker of the topic with that name."""
-    config = _configured(stage, name, name)
+    port, errors = free_port(), stage.folder / f"{name}.err"
+    config = _configured(stage, name, name, port)
     command = [sys.executable, "-m", "detector.cli", "worker", "--config", str(config)]
-    with (stage.folder / f"{name}.err").open("wb") as said, subprocess.Popen(command, stderr=said) as process:
+    with errors.open("wb") as said, subprocess.Popen(command, stderr=said) as process:
         try:
-            yield process
+            yield Running(process, port, errors)
         finally:
             process.kill()
 
 
-def until(stage: Stage, name: str, read: str, process: subprocess.Popen[bytes], lines: int) -> Sample:
+def until(running: Running, lines: int) -> Sample:
     """Wait until so many lines are kept."""
-    pause, deadline_s = threading.Event(), perf_counter() + DEADLINE_S
-    with closing(store_at(RedisAt(url=stage.redis, key_prefix=name))) as store:
-        while process.poll() is None and perf_counter() < deadline_s:
-            fences = [store.fence(f"{read}-{partition}") for partition in range(PARTITIONS)]
-            kept = [msgspec.json.decode(one.fence, type=Position).offset + 1 for one in fences if one]
-            sample = Sample(sum(kept), _cpu_s(process.pid), perf_counter())
-            if sample.lines >= lines:
-                return sample
-            pause.wait(LOOK_S)
-    errors = (stage.folder / f"{name}.err").read_text()[-2000:]
-    raise SystemExit(f"the worker has not come to line {lines}:\n{errors}")
+    pause, deadline_s, process = threading.Event(), perf_counter() + DEADLINE_S, running.process
+    while process.poll() is None and perf_counter() < deadline_s:
+        sample = Sample(_kept(running.port), _cpu_s(process.pid), perf_counter())
+        if sample.lines >= lines:
+            return sample
+        pause.wait(LOOK_S)
+    raise SystemExit(f"the worker has not come to line {lines}:\n{running.errors.read_text()[-2000:]}")
+
+
+def _kept(port: int) -> int:
+    """The lines whose commits are written, as the worker counts them; 0 before it serves that."""
+    with suppress(OSError):
+        found = scraped(port)
+        return int(sum(value for (name, _), value in found.items() if name == "tailrace_records_total"))
+    return 0
 
 
 def _cpu_s(pid: int) -> float:

@@ -12,7 +12,7 @@ import msgspec
 from jsonschema import Draft202012Validator
 
 from detector.config.options import RedisAt
-from detector.distributed.partitions import Position
+from detector.distributed.packs import Position
 from detector.store.contract import Commit
 from detector.store.redis.connect import nodes_at, store_at
 from detector.store.redis.written import written

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,9 @@ import msgspec
 import pytest
 
 from detector.config.options import RedisAt
+from detector.distributed import packs
+from detector.distributed.letters import Keeping
+from detector.distributed.packs import Packed
 from detector.distributed.partitions import MarkingStore, Partitions
 from detector.distributed.trials import ATTEMPTS, Mark, Owed, Trial, encoded
 from detector.errors import Unavailable
@@ -162,17 +166,22 @@ class Mortal:
 class Host:
     """Starts workers of one partition, one after the other, on what the last one left."""
 
-    def __init__(self, core: Core, at: RedisAt, values: list[bytes]) -> None:
-        """The partition holds these."""
+    def __init__(
+        self, core: Core, at: RedisAt, values: list[bytes], sizes: Iterator[int] | None = None
+    ) -> None:
+        """The partition holds these; as if routed, in packs of so many lines, where `sizes` are given."""
         self.core = msgspec.structs.replace(core, parser=Poisoned(core.parser.vocabulary))
         self.at, self.records = at, [KafkaRecord(n, 0, None, value, ()) for n, value in enumerate(values)]
+        self.keeping = Keeping()
+        if sizes is not None:
+            self.records = packed(self.records, sizes)
+            self.keeping = Keeping(routed_topic=SHARD.topic)
 
     def work(self, size: int, *, writes: float = 0, after: bool = True) -> bool:
         """Work in batches of so many to the end; whether the process has lived so long."""
         with closing(store_at(self.at)) as store:
-            work = Partitions(
-                self.core, cast("MarkingStore", Mortal(store, writes, after=after)), [], cache_sources=9
-            )
+            mortal = cast("MarkingStore", Mortal(store, writes, after=after))
+            work = Partitions(self.core, mortal, [], cache_sources=9, keeping=self.keeping)
             try:
                 fence = work.fence(SHARD)
                 begun = -1 if fence is None else fence
@@ -190,6 +199,16 @@ class Host:
             return [letter for _, letter in Letters(nodes, self.at.key_prefix).kept(str(SHARD))]
 
 
+def packed(records: list[KafkaRecord], sizes: Iterator[int]) -> list[KafkaRecord]:
+    """The records as a router sends them on, so many in one."""
+    left, found = iter(records), list[KafkaRecord]()
+    while some := list(islice(left, next(sizes))):
+        lines = [Packed(one.offset, -1, one.time_ms, one.key, one.value or b"") for one in some]
+        value, headers = packs.packed("from/0", lines, more=True)
+        found.append(KafkaRecord(len(found), 0, None, value, tuple(headers)))
+    return found
+
+
 def poisoned(lines: list[bytes], places: set[int]) -> list[bytes]:
     """The lines, with a poisoned one before some of them."""
     return [one for n, line in enumerate(lines) for one in ([bad(line), line] if n in places else [line])]
@@ -200,9 +219,10 @@ def bad(line: bytes, why: bytes = POISON) -> bytes:
     return line.rpartition(b" ")[0] + b" " + why
 
 
+@pytest.mark.parametrize("is_routed", [False, True], ids=["keyed", "in packs"])
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_else_kills_the_worker_only_poison_is_put_aside(
-    redis: Server, bundle: Path, tmp_path: Path, seed: int
+    redis: Server, bundle: Path, tmp_path: Path, seed: int, is_routed: bool
 ) -> None:
     """Kills at random writes, batches of random sizes, several bad records: the rest is as without them."""
     sys.stdout.write(f"seed {seed}\n")
@@ -210,18 +230,23 @@ def test_whatever_else_kills_the_worker_only_poison_is_put_aside(
     lines = [line.rstrip(b"\n") for line in lines_of(SEED, 60)]
     log.write_bytes(b"".join(line + b"\n" for line in lines))
     core, places = core_of(bundle, log), set(rng.sample(range(60), 3))
-    host = Host(core, RedisAt(url=redis.url, key_prefix=f"random-{seed}"), poisoned(lines, places))
+    at = RedisAt(url=redis.url, key_prefix=f"random-{seed}-{is_routed:d}")
+    sizes = iter(lambda: rng.choice([1, 2, 7, 40]), 0) if is_routed else None
+    host = Host(core, at, poisoned(lines, places), sizes)
     # Not two kills in a row at the same place: the second would be at the record that the first one named.
     kills = [(rng.choice([0, 7, 13]), rng.random() < 0.5) for _ in range(60)]
     starts = next(
         n
         for n, (writes, after) in enumerate(kills)
-        if host.work(rng.choice([5, 20, 99]), writes=writes, after=after)
+        if host.work(rng.choice([1, 2, 9] if is_routed else [5, 20, 99]), writes=writes, after=after)
     )
     assert starts >= ATTEMPTS * len(places)
     letters = host.put_aside()
     assert [one.value for one in letters] == [bad(lines[place]) for place in sorted(places)]
     assert {(one.error_class, one.attempts) for one in letters} == {("Crash", ATTEMPTS)}
+    if is_routed:
+        bad_at = [number for number, line in enumerate(poisoned(lines, places)) if POISON in line]
+        assert [one.identity for one in letters] == [f"from/0/{number}" for number in bad_at]
     assert come_to(host.at, core) == replayed(core, log)
 
 

@@ -8,20 +8,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from aiokafka.structs import ConsumerRecord
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from structlog.testing import capture_logs
 
 from detector.distributed.arrivals import Arrivals
 from detector.distributed.letters import Keeping, addressed
+from detector.distributed.packs import opened
 from detector.distributed.routed import CUT, MARK, MORE, ORIGIN, headers_of
 from detector.distributed.routing import CUT_BYTES, REREAD, Router, _size
 from detector.errors import Fenced
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
-from detector.inputs.kafka.forwarding import room
+from detector.inputs.kafka.forwarding import partition_of, room
 from detector.pipeline import Batch
 from detector.records import DeadLetter, Record
 from detector.shard.core import Core
@@ -58,10 +59,25 @@ def created(kafka: Broker, topic: str, partitions: int = 1, **config: str) -> st
     return f"{topic}-routed"
 
 
-def routed_lines(kafka: Broker, routed: str) -> list[ConsumerRecord]:
+class Sent(NamedTuple):
+    """A line that was routed, as if it had a record of its own."""
+
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp: int
+
+
+def routed_lines(kafka: Broker, routed: str) -> list[Sent]:
     """What was routed, without marks, partition by partition."""
     records = topics.read_committed(kafka.address, routed, ROUTED)
-    return [one for one in records if MARK not in dict(one.headers)]
+    return [
+        Sent(one.partition, line.key, line.value or b"", line.headers, line.time_ms)
+        for one in records
+        if MARK not in dict(one.headers)
+        for line in opened(KafkaRecord(0, one.timestamp, one.key, one.value, tuple(one.headers)))
+    ]
 
 
 def begun(router: Router, shard: Shard, reread: int = REREAD) -> int:
@@ -77,12 +93,12 @@ def batch_of(shard: Shard, after: int, records: Sequence[KafkaRecord]) -> Partit
     return PartitionBatch(shard, after, after + len(records), list(records), at_end=True)
 
 
-def arrived(core: Core, records: Iterable[ConsumerRecord]) -> tuple[Batch, list[DeadLetter]]:
+def arrived(core: Core, records: Iterable[Sent]) -> tuple[Batch, list[DeadLetter]]:
     """What a worker makes of routed records, as if they were all in one partition."""
     shard = Shard("routed", 0)
     intake = Intake(core.new_reader(), core.parser)
     kept = [
-        KafkaRecord(offset, one.timestamp, one.key, one.value, tuple(one.headers))
+        KafkaRecord(offset, one.timestamp, one.key, one.value, one.headers)
         for offset, one in enumerate(records)
     ]
     batch = Arrivals(shard, [], 0.0).batch(intake, kept, 0.0)
@@ -116,7 +132,7 @@ def test_a_router_that_is_killed_anywhere_loses_doubles_and_disorders_nothing(
         assert done.returncode == (0 if point == "never" else -9), done.stderr.decode()
     records = routed_lines(kafka, routed)
     assert by_source(one.value for one in records) == by_source(lines())
-    assert all(one.key == one.value.split()[1] for one in records)
+    assert all(one.partition == partition_of(one.value.split()[1], ROUTED) for one in records)
     assert topics.committed(kafka.address, f"{topic}-group-router", topic) == len(lines())
 
 
@@ -184,7 +200,7 @@ def test_what_continues_a_line_before_a_restart_goes_to_its_source(kafka: Broker
     found = routed_lines(kafka, routed)
     assert len(found) == len(values)
     host = values[7].split()[1]
-    assert [one.key for one in found if one.value in frames] == [host] * 3
+    assert [one.partition for one in found if one.value in frames] == [partition_of(host, ROUTED)] * 3
     batch, _ = arrived(core, found)
     assert [line.source for line in batch.lines if line.continuation] == [host.decode()] * 3
 

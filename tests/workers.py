@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from detector.config.options import RedisAt
-from detector.distributed.partitions import Position
+from detector.distributed.packs import Position
 from detector.embedded.replay import Replay
 from detector.records import Alert, Revision
 from detector.shard.core import Core

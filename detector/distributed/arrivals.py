@@ -6,10 +6,12 @@ more to come, or was heard a moment ago, holds back the endings of the sources t
 which have more (`routed`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from detector.distributed import routed
+from detector.distributed import packs, routed
 from detector.distributed.routed import Routed
+from detector.errors import BadRecord
 from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.pipeline import Batch
 from detector.records import Record, Reject
@@ -17,6 +19,14 @@ from detector.shard.intake import Intake, Stretch
 
 MORE_S = 60.0  # an origin that is said to have more, and says nothing for so long, is waited for no longer
 HEARD_S = 2.0  # routers take turns: who was heard so lately is not behind, whatever its clock says
+
+
+class _Arrived(NamedTuple):
+    feed: str  # the partition that it comes from
+    records: list[Record]
+    more: bool
+    mark_us: int | None = None
+    reject: Reject | None = None
 
 
 class Arrivals:
@@ -36,9 +46,9 @@ class Arrivals:
                 self._more.discard(feed)
         return frozenset(self._heard_s)
 
-    def batch(self, intake: Intake, records: Sequence[KafkaRecord], now_s: float) -> Batch:
-        """The records as a batch for the core."""
-        arrived = [routed.read(self._shard, record) for record in records]
+    def batch(self, intake: Intake, records: Iterable[KafkaRecord], now_s: float) -> Batch:
+        """The records, whose offsets are numbers (`packs`), as a batch for the core."""
+        arrived = [_arrived(self._shard, record) for record in records]
         for one in arrived:
             self._heard_s[one.feed] = now_s
             if one.more:
@@ -47,11 +57,28 @@ class Arrivals:
                 self._more.discard(one.feed)
         unread = self.unread(now_s)
         taken = intake.of_feeds(_stretches(arrived, unread), unread)
-        intake.rejects = [*intake.rejects, *(_cut(one) for one in arrived if one.cut)]
+        intake.rejects = [*intake.rejects, *(one.reject for one in arrived if one.reject is not None)]
         return taken
 
 
-def _stretches(arrived: Iterable[Routed], unread: frozenset[str]) -> Iterator[Stretch]:
+def _arrived(shard: Shard, record: KafkaRecord) -> _Arrived:
+    if packs.count_of(record):
+        return _pack(shard, record)
+    one = routed.read(shard, record)
+    if one.cut:
+        return _Arrived(one.feed, [], one.more, reject=_cut(one))
+    return _Arrived(one.feed, [one.record] if one.mark_us is None else [], one.more, one.mark_us)
+
+
+def _pack(shard: Shard, record: KafkaRecord) -> _Arrived:
+    try:
+        pack = packs.pack_of(record)
+    except BadRecord as error:
+        return _Arrived(str(shard), [], False, reject=Reject(shard.topic, record.offset, str(error), b""))
+    return _Arrived(pack.feed, packs.records_of(record, pack), routed.has_more(record))
+
+
+def _stretches(arrived: Iterable[_Arrived], unread: frozenset[str]) -> Iterator[Stretch]:
     feed, records = "", list[Record]()
     for one in arrived:
         if records and (one.feed != feed or one.mark_us is not None):
@@ -60,8 +87,8 @@ def _stretches(arrived: Iterable[Routed], unread: frozenset[str]) -> Iterator[St
         feed = one.feed
         if one.mark_us is not None:
             yield Stretch(feed, [], unread, one.mark_us)
-        elif not one.cut:
-            records.append(one.record)
+        else:
+            records += one.records
     if records:
         yield Stretch(feed, records, unread)
 

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from detector.config import Settings
-from detector.distributed.partitions import Position
+from detector.distributed.packs import Position
 from detector.distributed.topics import retention_ms, router_group, scored
 from detector.inputs.kafka import asking
 from detector.inputs.kafka.beginning import beginning

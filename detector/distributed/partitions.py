@@ -8,17 +8,18 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from detector.distributed import resubmitted
+from detector.distributed import packs, resubmitted
 from detector.distributed.arrivals import Arrivals
 from detector.distributed.counts import check_shard
 from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dead_letter, header
+from detector.distributed.packs import Position
 from detector.distributed.routed import CRASH as ROUTER_CRASH
 from detector.distributed.routed import record_of
 from detector.distributed.trials import ATTEMPTS, Marks, Owed, Part, Trials
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
-from detector.records import DeadLetter, ScoredEvent
+from detector.records import DeadLetter, Reject, ScoredEvent
 from detector.shard.bundles import Bundles, Cores
 from detector.shard.core import Core
 from detector.shard.hints import Hints
@@ -30,12 +31,6 @@ from detector.store.redis.topics import PartitionCount
 SECOND_US = 1_000_000
 
 _log = structlog.get_logger("shards")
-
-
-class Position(msgspec.Struct, frozen=True):
-    """A partition's fence."""
-
-    offset: int  # of the last record whose effects are kept; -1 before the first
 
 
 class MarkingStore(Store, Marks, Protocol):
@@ -59,6 +54,7 @@ class Partitions:
         keeping: Keeping = Keeping(),  # noqa: B008  (frozen)
         publish: Callable[[Shard, Core, Sequence[ScoredEvent]], None] = lambda *_: None,
         owed: dict[str, Owed] | None = None,
+        max_lines: int = 4096,
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
@@ -67,12 +63,14 @@ class Partitions:
         `after` is called when a shard has got on, with whether there may be something to deliver or publish;
         `told` learns of every commit once it is written; `keeping` says how records are put aside, and which
         topic is the routed one; `publish` gets the scores of a batch before its commit;
-        `owed` holds the marks that those before it could not take away.
+        `owed` holds the marks that those before it could not take away; what was routed is committed in parts
+        of `max_lines`.
         """
         if core.policy.calibration.hops is not None:
             _log.info(
                 "traces are not judged", bundle=core.bundle.id, because="their sources are in several shards"
             )
+        self._max_lines = max_lines
         self._told = told
         self._bundles, self._store = bundles or Bundles(core), store
         self._receivers = list(receivers)
@@ -95,7 +93,7 @@ class Partitions:
         fence, newest = self._store.fence(str(shard)), self._bundles.newest()
         cores = Cores(newest) if fence is None else self._bundles.of(fence, f"the states of {shard}")
         self._found[shard] = fence, cores
-        return None if fence is None else msgspec.json.decode(fence.fence, type=Position).offset
+        return None if fence is None else _decoded(fence).offset
 
     def begin(self, shard: Shard, begin: Begin) -> None:
         """Take the shard from where it is read."""
@@ -115,17 +113,42 @@ class Partitions:
         if begin.lost:
             _log.warning("lines lost to retention", shard=name, lines=begin.lost)
             work.start_cold()
-        if shard.topic == self._keeping.routed_topic:
+        if self._is_routed(shard):
             self._arrivals[shard] = Arrivals(shard, work.reader.memories, time.monotonic())
-        self.trials.begin(shard, begin.after, is_known=begin.after == begin.fence)
-        if begin.after != begin.fence:
-            work.take(Batch([], [], [], work.clock_us or None), _encoded(begin.after))
+        is_known = begin.after == begin.fence
+        at = _decoded(fence) if is_known and fence is not None else Position(begin.after)
+        self.trials.begin(shard, self._number(shard, at), is_known=is_known)
+        if not is_known:
+            work.take(Batch([], [], [], work.clock_us or None), msgspec.json.encode(at))
         self._after(True)  # what waits for delivery here is now ours
 
     def process(self, batch: PartitionBatch) -> None:
         """Commit what the batch calls for."""
         self.works[batch.shard].upgrade(self._bundles.newest())
-        self.trials.each(batch, self._try)
+        for portion in self._portions(batch):
+            self.trials.each(portion, self._try)
+
+    def _portions(self, batch: PartitionBatch) -> Iterable[PartitionBatch]:
+        """The batch; of what was routed, parts of bounded size, with numbers in place of offsets (`packs`).
+
+        Where lines may have to be tried by themselves, packs are opened.
+        """
+        if not self._is_routed(batch.shard):
+            return (batch,)
+        batch, fence = packs.numbered(batch), self.trials.fence(batch.shard)
+        if fence is not None:
+            records = [one for record in batch.records for one in packs.opened(record) if one.offset > fence]
+            batch = msgspec.structs.replace(batch, records=records)
+        return packs.portions(batch, self._max_lines)
+
+    def _is_routed(self, shard: Shard) -> bool:
+        return shard.topic == self._keeping.routed_topic
+
+    def _number(self, shard: Shard, at: Position) -> int:
+        return packs.number_of(at) if self._is_routed(shard) else at.offset
+
+    def _position(self, shard: Shard, last: int) -> bytes:
+        return msgspec.json.encode(packs.position_of(last) if self._is_routed(shard) else Position(last))
 
     def _try(self, part: Part) -> None:
         self._commit(part.batch, self._put_aside(part.batch.shard, part.aside, part.attempts))
@@ -134,10 +157,11 @@ class Partitions:
         """The dead letter of a record that is not tried again."""
         if record is None:
             return []
+        letter = dead_letter(shard, record, CRASHED, self._keeping, error_class=CRASH, attempts=attempts)
         _log.error(
-            "record put aside", shard=str(shard), offset=record.offset, attempts=attempts, reason=CRASHED
+            "record put aside", shard=str(shard), record=letter.identity, attempts=attempts, reason=CRASHED
         )
-        return [dead_letter(shard, record, CRASHED, self._keeping, error_class=CRASH, attempts=attempts)]
+        return [letter]
 
     def _commit(self, batch: PartitionBatch, aside: Sequence[DeadLetter] = ()) -> None:
         """One commit for the batch, and what its clock calls for after it."""
@@ -148,19 +172,24 @@ class Partitions:
         taken = self._taken(work, batch.shard, first)
         judged = resubmitted.judge(work.core, batch.shard, again, self._keeping.routed_topic)
         rejects = [*work.intake.rejects, *judged.rejects]
-        work.intake.rejects = [
-            *aside,
-            *unread,
-            *addressed(batch.shard, rejects, batch.records, self._keeping),
-        ]
-        work.take(taken, _encoded(batch.last), judged.revisions)
+        letters = [*aside, *unread, *self._addressed(batch, rejects)]
+        is_routed = self._is_routed(batch.shard)
+        work.intake.rejects = [packs.lying(one) for one in letters] if is_routed else letters
+        work.take(taken, self._position(batch.shard, batch.last), judged.revisions)
         work.pass_time(taken.clock_us or 0)
         self._hints.tell(work.intake, whole=False)
         self._after(work.counts.said > said)
 
+    def _addressed(self, batch: PartitionBatch, rejects: Sequence[Reject]) -> list[DeadLetter]:
+        """The dead letters of what cannot be read."""
+        records = batch.records
+        if rejects and self._is_routed(batch.shard):
+            records = packs.holding(records, [reject.offset for reject in rejects])
+        return addressed(batch.shard, rejects, records, self._keeping)
+
     def _unread(self, batch: PartitionBatch) -> tuple[list[DeadLetter], list[KafkaRecord]]:
         """What the router was ended by and has handed on as it was, and the other records."""
-        if batch.shard.topic != self._keeping.routed_topic:
+        if not self._is_routed(batch.shard):
             return [], batch.records
         ended = [record for record in batch.records if header(record, ROUTER_CRASH) is not None]
         letters = [letter for one in ended for letter in self._put_aside(batch.shard, one, ATTEMPTS)]
@@ -201,5 +230,5 @@ class Partitions:
             self._store.release(str(shard))
 
 
-def _encoded(offset: int) -> bytes:
-    return msgspec.json.encode(Position(offset))
+def _decoded(fence: Fence) -> Position:
+    return msgspec.json.decode(fence.fence, type=Position)

@@ -1,8 +1,8 @@
-"""What a record of the routed topic carries, and how it is read again. No I/O.
+"""What a record of the routed topic carries that holds one line, and how it is read again. No I/O.
 
-Its value and headers are those of the record that was routed; its key is the source of its lines. Its time
-is when it was routed: by its own an old line would fall to retention at once, and one from the future be
-refused. Our headers say the rest:
+Most lines go many to a record (`packs`). Where one has a record of its own, value and headers are those of
+the record that was routed, and the key is the source. The time is when it was routed: by its own an old line
+would fall to retention at once, and one from the future be refused. Our headers say the rest:
 
     tailrace-origin  topic/partition/offset, with `:sub` where a record of several logs was taken apart
     tailrace-time    the record's own time, milliseconds
@@ -45,13 +45,18 @@ def record_of(topic: str, record: KafkaRecord, place: str = "") -> Record:
 
 def _record(topic: str, record: KafkaRecord, key: bytes | None, time_ms: int, place: str = "") -> Record:
     return Record(
-        origin=key.decode("utf-8", "backslashreplace")[:ORIGIN_CHARACTERS] if key else topic,
+        origin=origin_of(key, topic),
         value=record.value or b"",
         offset=record.offset,
         end=record.offset + 1,
         time_us=time_ms * 1000 if time_ms > 0 else None,
         place=place,
     )
+
+
+def origin_of(key: bytes | None, topic: str) -> str:
+    """What a record's lines are read as one stream of: its key's, else its topic's."""
+    return key.decode("utf-8", "backslashreplace")[:ORIGIN_CHARACTERS] if key else topic
 
 
 def headers_of(shard: Shard, record: KafkaRecord, sub: int = -1, *, more: bool) -> Headers:
@@ -65,6 +70,11 @@ def headers_of(shard: Shard, record: KafkaRecord, sub: int = -1, *, more: bool) 
     if record.headers:
         headers += [header for header in record.headers if not header[0].startswith(OURS)]
     return headers
+
+
+def has_more(record: KafkaRecord) -> bool:
+    """Whether the origin's log had more when this was routed."""
+    return any(name == MORE for name, _ in record.headers)
 
 
 def mark_headers(shard: Shard, offset: int, clock_us: int, *, more: bool) -> Headers:
@@ -81,16 +91,16 @@ def read(shard: Shard, record: KafkaRecord) -> Routed:
     topic, _, _ = feed.rpartition("/")
     if not topic:
         return Routed(str(shard), record_of(shard.topic, record), False, 0, None)
-    time_ms = _number(ours.get(TIME, b""))
+    time_ms = number(ours.get(TIME, b""))
     return Routed(
         feed,
         _record(topic, record, ours.get(KEY), time_ms, place),
         MORE in ours,
-        _number(ours.get(CUT, b"")),
-        _number(ours[MARK]) if MARK in ours else None,
+        number(ours.get(CUT, b"")),
+        number(ours[MARK]) if MARK in ours else None,
     )
 
 
-def _number(digits: bytes) -> int:
+def number(digits: bytes) -> int:
     """A whole number that we wrote; 0 where there is none, or none that is not negative."""
     return int(digits[:19]) if digits.isdigit() else 0

@@ -5,13 +5,13 @@ read goes along with the rest, for that worker to put aside and count.
 """
 
 import time
-from collections.abc import Iterator
 from typing import Final
 
 import structlog
 
 from detector.distributed import routed
 from detector.distributed.counts import changed
+from detector.distributed.packing import Packing
 from detector.distributed.trials import Part, Trials, Unmarked
 from detector.errors import BadRecord, BadSetup
 from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard
@@ -99,8 +99,7 @@ class Router:
         read = self._reader.read(str(shard), records)
         if batch.last <= fence:
             return
-        messages = list(self._messages(batch, read, fence))
-        self.lines += len(messages)
+        messages = self._messages(batch, read, fence)
         messages += self._marks(shard, batch.last, {message[0] for message in messages}, at_end=batch.at_end)
         messages += self._unread(part, fence)
         self._commit(shard, messages, batch.last)
@@ -138,10 +137,11 @@ class Router:
         self._fences[shard] = last
         self._committed_s[shard] = time.monotonic()
 
-    def _messages(self, batch: PartitionBatch, read: Read, fence: int) -> Iterator[Message]:
+    def _messages(self, batch: PartitionBatch, read: Read, fence: int) -> list[Message]:
         """What is sent for the records behind the fence; nothing for one that has nothing to say."""
+        packing = self._packing(batch)
         rejected = {reject.offset for reject in read.rejects}
-        lines, at, more = read.lines, 0, not batch.at_end  # the lines are in the order of their records
+        lines, at = read.lines, 0  # the lines are in the order of their records
         for record in batch.records:
             offset, first = record.offset, at
             while at < len(lines) and lines[at][0].offset == offset:
@@ -151,37 +151,46 @@ class Router:
             sources = {lines[index][0].source for index in range(first, at)} if at - first > 1 else ()
             if len(sources) > 1:
                 some = [line for line, _ in lines[first:at]]
-                yield from self._apart(batch, record, some, has_rejects=offset in rejected)
+                self._apart(packing, record, some, has_rejects=offset in rejected)
             else:
                 source = lines[first][0].source if at > first else ""
-                headers = routed.headers_of(batch.shard, record, more=more)
-                yield self._message(batch.shard, record, source, record.value, headers)
+                self._add(packing, record, source, record.value or b"")
+        self.lines += packing.lines
+        return packing.messages()
 
-    def _unread(self, part: Part, fence: int) -> Iterator[Message]:
+    def _unread(self, part: Part, fence: int) -> list[Message]:
         """What is sent for a record that ended the router: all of it, for the worker to put aside."""
         shard, record = part.batch.shard, part.aside
-        if record is not None and record.offset > fence:
-            _log.error("record put aside", shard=str(shard), offset=record.offset, attempts=part.attempts)
-            headers = routed.headers_of(shard, record, more=True)
-            yield self._message(shard, record, "", record.value, [*headers, (routed.CRASH, b"")])
+        if record is None or record.offset <= fence:
+            return []
+        _log.error("record put aside", shard=str(shard), offset=record.offset, attempts=part.attempts)
+        headers = [*routed.headers_of(shard, record, more=True), (routed.CRASH, b"")]
+        return [self._message(shard, record, "", record.value, headers)]
 
-    def _apart(
-        self, batch: PartitionBatch, record: KafkaRecord, lines: list[Line], *, has_rejects: bool
-    ) -> Iterator[Message]:
-        """A message for each log of a record that has several; those that cannot be read go along."""
+    def _apart(self, packing: Packing, record: KafkaRecord, lines: list[Line], *, has_rejects: bool) -> None:
+        """Add each log of a record that has several; those that cannot be read go along."""
         sources = {line.sub: line.source for line in lines}
-        more = not batch.at_end
         try:
             logs = each_log(record.value or b"")
         except BadRecord as error:
             _log.warning("a record of several sources goes to one partition", reason=str(error))
-            headers = routed.headers_of(batch.shard, record, more=more)
-            yield self._message(batch.shard, record, lines[0].source, record.value, headers)
+            self._add(packing, record, lines[0].source, record.value or b"")
             return
         for sub, log in enumerate(logs):
             if sub in sources or has_rejects:
-                headers = routed.headers_of(batch.shard, record, sub, more=more)
-                yield self._message(batch.shard, record, sources.get(sub, ""), log, headers)
+                self._add(packing, record, sources.get(sub, ""), log, sub)
+
+    def _packing(self, batch: PartitionBatch) -> Packing:
+        room_bytes = room(self._forwarding.max_message_bytes) - CUT_BYTES
+        return Packing(batch.shard, room_bytes, more=not batch.at_end)
+
+    def _add(self, packing: Packing, record: KafkaRecord, source: str, value: bytes, sub: int = -1) -> None:
+        """Add a line to the pack of its source's partition, or by itself where it is too large."""
+        key = source.encode("utf-8", "replace") if source else record.key or packing.topic
+        partition = partition_of(key, self._forwarding.partitions)
+        if not packing.add(partition, record, value, sub):
+            headers = routed.headers_of(packing.shard, record, sub, more=packing.more)
+            packing.add_message(self._message(packing.shard, record, source, value, headers))
 
     def _message(
         self, shard: Shard, record: KafkaRecord, source: str, value: bytes | None, headers: routed.Headers

@@ -151,6 +151,11 @@ class Trials:
         self._settle(str(shard))
         self._trials[shard] = Trial(fence, self._marks.mark(str(shard)) if is_known else None)
 
+    def fence(self, shard: Shard) -> int | None:
+        """Where the shard began, until it gets on from there; then records need not be tried."""
+        trial = self._trials.get(shard)
+        return None if trial is None else trial.fence
+
     def forget(self, shard: Shard) -> None:
         """The shard is somebody else's."""
         self._trials.pop(shard, None)

@@ -143,6 +143,7 @@ class Worker:
                 told=self._told(nodes),
                 publish=publish,
                 owed=self._owed,
+                max_lines=settings.batch.max_lines,
                 keeping=Keeping(
                     settings.kafka.dead_letter_max_bytes,
                     routed_topic="" if settings.input.keyed else settings.kafka.routed_topic,

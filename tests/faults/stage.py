@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from detector.config.options import RedisAt
-from detector.distributed.partitions import Position
+from detector.distributed.packs import Position
 from detector.errors import Unavailable
 from detector.shard.core import Core, Rules, build
 from detector.store.redis.connect import nodes_at
