@@ -12,6 +12,7 @@ import pytest
 
 from detector.store.redis.scripts import COMMIT, script
 from tests.faults.crew import pause, wake
+from tests.faults.dying import POINTS
 from tests.faults.stage import Stage, staged
 from tests.servers import topics
 from tests.servers.kafka import Broker
@@ -23,7 +24,7 @@ from tests.workers import come_to, fences, partition_of, said
 
 KEEPS_ALL = ("--appendonly", "yes", "--appendfsync", "always")
 FORGOTTEN = "the store has lost its fence, perhaps all it had: beginning as input.start says"
-KILLS = 13  # of each kind of sources
+KILLS, FEWER_KILLS = 13, 5  # of each kind of sources
 Staged = Callable[..., AbstractContextManager[Stage]]
 
 
@@ -59,12 +60,13 @@ def on_stage(
     return make
 
 
+@pytest.mark.parametrize("keyed", [True, False], ids=["keyed", "routed"])
 @pytest.mark.parametrize("session", [True, False], ids=["sessions", "streams"])
-def test_kill_9_at_random_instants(on_stage: Staged, session: bool, rng: random.Random) -> None:
+def test_kill_9_at_random_instants(on_stage: Staged, session: bool, keyed: bool, rng: random.Random) -> None:
     """While it starts, joins, works and delivers, again and again: nothing is lost, doubled or different."""
-    with on_stage(f"kill-9-{'sessions' if session else 'streams'}", session=session) as stage:
+    with on_stage(f"kill-9-{session:d}{keyed:d}", session=session, keyed=keyed) as stage:
         instant = threading.Event()
-        for _ in range(KILLS):
+        for _ in range(KILLS if keyed else FEWER_KILLS):
             if rng.random() < 0.5:
                 stage.come_on(rng.choice([1, 100, 300]))
                 instant.wait(rng.uniform(0.0, 0.05))
@@ -77,9 +79,24 @@ def test_kill_9_at_random_instants(on_stage: Staged, session: bool, rng: random.
     sys.stdout.write(f"{len(stage.load.lines)} lines, {len(revisions)} revisions\n")
 
 
-def test_workers_join_leave_and_die_in_the_middle_of_batches(on_stage: Staged) -> None:
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_that_dies_in_a_transaction_of_routing(
+    on_stage: Staged, point: str, rng: random.Random
+) -> None:
+    """Kill -9 between sending lines and the commit of how far they were read: each is judged once."""
+    transaction = rng.randrange(1, 6)
+    sys.stdout.write(f"transaction {transaction}\n")
+    with on_stage(f"dies-{point}", keyed=False, workers=0) as stage:
+        stage.crew.bury(stage.crew.hire(dies=(point, transaction)))
+        stage.crew.hire()
+        stage.come_on(100)
+        stage.finish()
+
+
+@pytest.mark.parametrize("keyed", [True, False], ids=["keyed", "routed"])
+def test_workers_join_leave_and_die_in_the_middle_of_batches(on_stage: Staged, keyed: bool) -> None:
     """Shards go to and fro; one that leaves is gone at once, one that died is outwaited."""
-    with on_stage("join-leave-die") as stage:
+    with on_stage(f"join-leave-die-{keyed:d}", keyed=keyed) as stage:
         stage.come_on()
         second = stage.crew.hire()
         stage.until(lambda: stage.members() == 2)
@@ -94,9 +111,12 @@ def test_workers_join_leave_and_die_in_the_middle_of_batches(on_stage: Staged) -
         stage.finish()
 
 
-def test_a_worker_that_slept_through_its_session_changes_nothing_when_it_wakes(on_stage: Staged) -> None:
-    """Others have its shards by then: what it still had in hand is refused."""
-    with on_stage("zombie", workers=2, session=False) as stage:
+@pytest.mark.parametrize("keyed", [True, False], ids=["keyed", "routed"])
+def test_a_worker_that_slept_through_its_session_changes_nothing_when_it_wakes(
+    on_stage: Staged, keyed: bool
+) -> None:
+    """Others have its shards by then: what it still had in hand is refused, by Redis and by Kafka."""
+    with on_stage(f"zombie-{keyed:d}", workers=2, session=False, keyed=keyed) as stage:
         stage.until(lambda: stage.members() == 2)
         stage.come_on()
         sleeper = stage.crew.workers[0]
@@ -109,13 +129,14 @@ def test_a_worker_that_slept_through_its_session_changes_nothing_when_it_wakes(o
         stage.finish()
 
 
-def test_a_broker_that_dies_is_outwaited(on_stage: Staged, tmp_path: Path) -> None:
+@pytest.mark.parametrize("keyed", [True, False], ids=["keyed", "routed"])
+def test_a_broker_that_dies_is_outwaited(on_stage: Staged, tmp_path: Path, keyed: bool) -> None:
     """Killed and started, with lines on their way to it."""
     (tmp_path / "kafka").mkdir()
     broker = Broker(tmp_path / "kafka")
     broker.start()
     try:
-        with on_stage("broker-dies", broker=broker.address) as stage:
+        with on_stage("broker-dies", broker=broker.address, keyed=keyed) as stage:
             for _ in range(2):
                 stage.come_on(100)
                 broker.kill()

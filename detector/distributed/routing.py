@@ -23,6 +23,7 @@ from detector.stages.decode.split import each_log
 
 REREAD = 200  # offsets before the fence, for the lines that continue one before it
 REFRESH_S = 6 * 3600.0  # Kafka forgets offsets that nobody commits for a week
+TOLD_US = 30_000_000  # that a clock may go on by before partitions without a line are told of it again
 CUT_BYTES = 1024  # kept of a value that the topic does not take, of its key and of each header of ours
 
 _log: Final = structlog.get_logger("router")
@@ -44,7 +45,7 @@ class Router:
         self._forwarding = Forwarding(feed, topic)
         self._fences: dict[Shard, int] = {}
         self._committed_s: dict[Shard, float] = {}
-        self._ended: set[Shard] = set()  # of these every partition knows that their end was reached
+        self._ended: dict[Shard, int] = {}  # of these every partition knows the end, and so much of the clock
         self.lines = 0  # sent since the start
 
     def use(self, core: Core) -> None:
@@ -124,7 +125,7 @@ class Router:
         for shard in shards:
             self._fences.pop(shard, None)
             self._committed_s.pop(shard, None)
-            self._ended.discard(shard)
+            self._ended.pop(shard, None)
             self._reader.forget(str(shard))
             self._trials.forget(shard)
 
@@ -216,16 +217,17 @@ class Router:
     def _marks(self, shard: Shard, offset: int, written: set[int], *, at_end: bool) -> list[Message]:
         """Say how far this shard is, for which partitions wait: while there is more, and when all was read.
 
-        While there is more those are told that get no line; its end is told to all of them once.
+        While there is more those are told that get no line; its end is told to all of them, and told again
+        where its clock has gone on: a partition that gets no more lines knows of time by that.
         """
-        if at_end and shard in self._ended:
-            return []
-        if at_end:
-            self._ended.add(shard)
-        else:
-            self._ended.discard(shard)
         memory = self._reader.memories.get(str(shard))
         clock_us = 0 if memory is None else memory.clock.now_us or 0
+        if at_end:
+            if shard in self._ended and clock_us - self._ended[shard] < TOLD_US:
+                return []
+            self._ended[shard] = clock_us
+        else:
+            self._ended.pop(shard, None)
         headers = routed.mark_headers(shard, offset, clock_us, more=not at_end)
         told = set(range(self._forwarding.partitions)) - (set() if at_end else written)
         return [Message(partition, None, b"", headers) for partition in sorted(told)]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.crew import REPAIRED, pause, wake
+from tests.faults.dying import POINTS
 from tests.faults.stage import Stage, staged
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
@@ -47,6 +48,13 @@ def kill(it: Round) -> None:
     it.stage.crew.hire()
 
 
+def router_dies(it: Round) -> None:
+    """A worker takes the place of another and kills itself in a transaction that passes lines on."""
+    crew = it.stage.crew
+    crew.kill(it.rng.choice(crew.workers))
+    crew.hire(dies=(it.rng.choice(POINTS), it.rng.randrange(1, 6)))
+
+
 def join(it: Round) -> None:
     """One more worker, up to three."""
     if len(it.stage.crew.workers) < 3:
@@ -56,7 +64,7 @@ def join(it: Round) -> None:
 def leave(it: Round) -> None:
     """A worker is told to end; the last one is replaced."""
     worker = it.rng.choice(it.stage.crew.workers)
-    if worker.exitcode is None:
+    if worker.exitcode is None and worker not in it.stage.crew.doomed:
         code = it.stage.crew.dismiss(worker)
         # While it still starts, nothing is in hand, and the signal ends it.
         assert code in {0, -signal.SIGTERM, *REPAIRED}, f"exit {code}: {it.stage.crew.last_words()}"
@@ -107,12 +115,13 @@ def receiver_fails(it: Round) -> None:
 ALL: tuple[Callable[[Round], None], ...] = (
     kill, kill, kill, join, leave, sleep, broker_dies, redis_dies, redis_hangs, receiver_fails,
 )  # fmt: skip
+ROUTED: tuple[Callable[[Round], None], ...] = (*ALL, router_dies, router_dies, sleep)
 
 
 def play(seed: int) -> str:
     """One round; what to tell of it."""
     rng = random.Random(seed)
-    session = rng.random() < 0.5
+    session, keyed = rng.random() < 0.5, rng.random() < 0.5
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)
         (folder / "kafka").mkdir()
@@ -124,7 +133,7 @@ def play(seed: int) -> str:
                 redis_serving(folder / "redis", *KEEPS_ALL) as redis,
                 staged(
                     folder, broker=broker.address, redis=redis.url, topic="chaos", bundle=folder / "bundle",
-                    session=session, rng=rng, workers=rng.choice([1, 2]), timeout_s=2.0,
+                    session=session, keyed=keyed, rng=rng, workers=rng.choice([1, 2]), timeout_s=2.0,
                 ) as stage,
             ):  # fmt: skip
                 stage.notices.in_order = False  # of two workers one may be late
@@ -139,13 +148,13 @@ def _faults(it: Round, *, session: bool) -> str:
         if it.rng.random() < 0.6:
             stage.come_on(it.rng.choice([1, 50, 200]))
         it.wait(0.3)
-        fault = it.rng.choice(ALL)
+        fault = it.rng.choice(ALL if stage.keyed else ROUTED)
         done.append(fault.__name__)
         fault(it)
         stage.crew.tend()
     stage.come_on()
     revisions = stage.finish()
-    kind = "sessions" if session else "streams"
+    kind = f"{'keyed' if stage.keyed else 'routed'} {'sessions' if session else 'streams'}"
     return (
         f"{kind}: {' '.join(done)}; ended by themselves with {stage.crew.exits}; "
         f"{len(stage.load.lines)} lines, {len(revisions)} revisions as in the replay"

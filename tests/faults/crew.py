@@ -13,6 +13,9 @@ import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.faults.dying import die_at
+from tests.watching import DEADLINE_S
+
 END_S = 10.0  # from SIGTERM to the end
 # Of a fault that the next start repairs: a server away, fenced off, stuck.
 REPAIRED = frozenset({4, 5, 70})
@@ -30,14 +33,16 @@ class Crew:
         """Start none yet."""
         self._config, self.errors = config, errors
         self.workers: list[ForkServerProcess] = []
+        self.doomed: list[ForkServerProcess] = []  # kill themselves, if they come to it
         self.exits: list[int] = []  # by themselves, of faults
         self.ended_s: list[float] = []  # from SIGTERM to the end
 
-    def hire(self) -> ForkServerProcess:
-        """Start one more."""
-        worker = _context.Process(target=_work, args=(self._config, self.errors))
+    def hire(self, dies: tuple[str, int] | None = None) -> ForkServerProcess:
+        """Start one more; `dies` says where in routing it kills itself (`dying.die_at`)."""
+        worker = _context.Process(target=_work, args=(self._config, self.errors, dies))
         worker.start()
         self.workers.append(worker)
+        self.doomed += [] if dies is None else [worker]
         return worker
 
     def tend(self) -> None:
@@ -45,7 +50,8 @@ class Crew:
         for place, worker in enumerate(self.workers):
             if worker.exitcode is None:
                 continue
-            assert worker.exitcode in REPAIRED, f"exit {worker.exitcode}: {self.last_words()}"
+            fine = REPAIRED | {-signal.SIGKILL} if worker in self.doomed else REPAIRED
+            assert worker.exitcode in fine, f"exit {worker.exitcode}: {self.last_words()}"
             self.exits.append(worker.exitcode)
             self.workers[place] = self.hire()
             self.workers.pop()
@@ -55,6 +61,14 @@ class Crew:
         self.workers.remove(worker)
         worker.kill()
         worker.join()
+
+    def bury(self, worker: ForkServerProcess) -> None:
+        """Wait for the end of one that kills itself."""
+        self.workers.remove(worker)
+        worker.join(DEADLINE_S)
+        code = worker.exitcode
+        worker.kill()
+        assert code == -signal.SIGKILL, f"exit {code}, where it was to die: {self.last_words()}"
 
     def dismiss(self, worker: ForkServerProcess) -> int:
         """Let it end in order, within the time that is promised; gives the exit code."""
@@ -99,12 +113,14 @@ def wake(worker: ForkServerProcess) -> None:
     os.kill(worker.pid, signal.SIGCONT)
 
 
-def _work(config: Path, errors: Path) -> None:
+def _work(config: Path, errors: Path, dies: tuple[str, int] | None) -> None:
     """What the `tailrace` command does, in a process that was forked."""
     from detector.cli.__main__ import main  # noqa: PLC0415  (imported already where this is forked)
 
     with errors.open("ab") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
     faulthandler.enable()
+    if dies is not None:
+        die_at(*dies)
     sys.argv = ["tailrace", "worker", "--config", str(config)]
     main()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from aiokafka.errors import KafkaError
 
 from detector.config.options import RedisAt
 from detector.distributed.packs import Position
@@ -25,22 +26,23 @@ from tests.faults.notices import Notices
 from tests.receiver import SECRET
 from tests.servers import topics
 from tests.watching import until
-from tests.workers import Revisions, States, come_to, replayed
+from tests.workers import Revisions, States, come_to, fences, replayed
 
 K = TypeVar("K")
-PARTITIONS = 4
+PARTITIONS, ROUTED = 4, 3
 SETTLE_S = 15.0  # half of what a session may be silent, so that no tick ends the last ones
 RULES = Rules(budget=10.0, resolve_after_s=300.0)
 CONFIG = """
 [input]
 start = "earliest"
-keyed = true
+keyed = {keyed}
 [bundle]
 path = {bundle}
 [kafka]
 brokers = [{broker}]
 topics = [{topic}]
 group = {topic}
+routed_topic = {routed}
 session_timeout_s = 1.5
 stall_timeout_s = {stall_timeout_s}
 [redis]
@@ -66,10 +68,20 @@ class Stage:
     """Load, workers and receiver of one topic."""
 
     def __init__(
-        self, broker: str, topic: str, at: RedisAt, core: Core, crew: Crew, load: Load, notices: Notices
+        self,
+        broker: str,
+        topic: str,
+        at: RedisAt,
+        core: Core,
+        crew: Crew,
+        load: Load,
+        notices: Notices,
+        *,
+        keyed: bool,
     ) -> None:
         """Take what is running."""
         self.broker, self.topic, self.at, self.core = broker, topic, at, core
+        self.keyed = keyed
         self.crew, self.load, self.notices = crew, load, notices
         self._nodes = nodes_at(at)
         self._settled_s: float | None = None  # when the last line was in the store
@@ -94,7 +106,11 @@ class Stage:
         self.until(lambda: self.done() >= at + lines)
 
     def done(self) -> int:
-        """How many lines are in the store, none where it cannot be asked."""
+        """How many lines are in the store, or routed to where they are judged; none where nobody says it."""
+        if not self.keyed:
+            with suppress(KafkaError):
+                return sum(topics.all_committed(self.broker, f"{self.topic}-router").values())
+            return 0
         with suppress(Unavailable):
             found = [self._nodes.ask(at, "HGET", at, "fence") for at in self._keys("fence")]
             return sum(msgspec.json.decode(fence, type=Position).offset + 1 for fence in found if fence)
@@ -128,6 +144,7 @@ class Stage:
         self.load.finish()
         expected = self.replayed(self.load.lines)
         self.until(lambda: self.done() >= len(self.load.lines))
+        self.until(self._is_read)
         # What the clock alone calls for behind the last line is said in commits of their own.
         self.until(lambda: self._has_come_to(expected))
         return expected
@@ -137,6 +154,18 @@ class Stage:
         log = self.crew.errors.with_name("replayed.log")
         log.write_bytes(b"".join(line + b"\n" for line in lines))
         return replayed(self.core, log)
+
+    def _is_read(self) -> bool:
+        """Whether everything is judged that was routed."""
+        if self.keyed:
+            return True
+        with suppress(Unavailable, KafkaError):
+            ends = topics.ends(self.broker, scored(self.topic, keyed=False), ROUTED)
+            found = fences(self.at)
+            return all(
+                found.get(f"{topic}-{partition}", -1) + 1 >= end for (topic, partition), end in ends.items()
+            )
+        return False
 
     def _has_come_to(self, expected: tuple[States, Revisions]) -> bool:
         """Whether the store holds what the replay came to; says what differs when that takes too long."""
@@ -157,7 +186,8 @@ class Stage:
                 self._nodes.ask(at, "ZADD", at, "XX", 0, member)
 
     def _keys(self, part: str, receiver: str = "") -> list[str]:
-        shards = [f"{self.topic}-{partition}" for partition in range(PARTITIONS)]
+        number = PARTITIONS if self.keyed else ROUTED
+        shards = [f"{scored(self.topic, keyed=self.keyed)}-{partition}" for partition in range(number)]
         return [key(self.at.key_prefix, shard, part, receiver) for shard in shards]
 
 
@@ -171,6 +201,7 @@ def staged(
     bundle: Path,
     session: bool,
     rng: random.Random,
+    keyed: bool = True,
     workers: int = 1,
     via: str = "",
     timeout_s: float = 5.0,
@@ -178,6 +209,8 @@ def staged(
 ) -> Iterator[Stage]:
     """Lines that are being written, and workers on them; these reach Redis by `via`, where it is given."""
     topics.create(broker, topic, partitions=PARTITIONS)
+    if not keyed:
+        topics.create(broker, scored(topic, keyed=False), partitions=ROUTED)
     config = folder / "tailrace.toml"
     with ExitStack() as stack:
         notices = Notices()
@@ -187,6 +220,7 @@ def staged(
             "bundle": str(bundle), "broker": broker, "topic": topic, "redis": via or redis,
             "webhook": notices.script.url, "secret": SECRET,
             "timeout_s": timeout_s, "stall_timeout_s": stall_timeout_s,
+            "keyed": keyed, "routed": scored(topic, keyed=False),
         }  # fmt: skip
         config.write_text(CONFIG.format(**{name: json.dumps(value) for name, value in values.items()}))
         crew = Crew(config, folder / "errors")
@@ -196,9 +230,16 @@ def staged(
         core = build(bundle, {}, RULES, [str(folder / "replayed.log")])
         for _ in range(workers):
             crew.hire()
-        stage = Stage(broker, topic, RedisAt(url=redis, key_prefix=topic), core, crew, load, notices)
+        stage = Stage(
+            broker, topic, RedisAt(url=redis, key_prefix=topic), core, crew, load, notices, keyed=keyed
+        )
         stack.callback(stage.close)
         yield stage
+
+
+def scored(topic: str, *, keyed: bool) -> str:
+    """The topic whose lines are judged."""
+    return topic if keyed else f"{topic}-by-source"
 
 
 def same(what: str, found: Mapping[K, object], expected: Mapping[K, object]) -> None:

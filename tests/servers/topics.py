@@ -165,6 +165,18 @@ def log_of(address: str, topic: str, partition: int = 0) -> range:
     return asyncio.run(asyncio.wait_for(asked(), READ_S))
 
 
+def ends(address: str, topic: str, partitions: int) -> dict[tuple[str, int], int]:
+    """The next offset of every partition, as far as it is committed."""
+
+    async def asked() -> dict[tuple[str, int], int]:
+        async with AIOKafkaConsumer(bootstrap_servers=address, isolation_level="read_committed") as consumer:
+            parts = [TopicPartition(topic, partition) for partition in range(partitions)]
+            found = await consumer.end_offsets(parts)
+        return {(at.topic, at.partition): end for at, end in found.items()}
+
+    return asyncio.run(asyncio.wait_for(asked(), READ_S))
+
+
 def committed(address: str, group: str, topic: str, partition: int = 0) -> int | None:
     """The offset that a group has been told, for lag monitors."""
 
@@ -175,6 +187,17 @@ def committed(address: str, group: str, topic: str, partition: int = 0) -> int |
         return None if at is None else int(at.offset)
 
     return asyncio.run(asked())
+
+
+def all_committed(address: str, group: str) -> dict[tuple[str, int], int]:
+    """The offset that a group has been told of every partition."""
+
+    async def asked() -> dict[tuple[str, int], int]:
+        async with admin_of(address) as admin:
+            found = await admin.list_consumer_group_offsets(group)
+        return {(at.topic, at.partition): int(one.offset) for at, one in found.items()}
+
+    return asyncio.run(asyncio.wait_for(asked(), READ_S))
 
 
 def members(address: str, group: str) -> int:
