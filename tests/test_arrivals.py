@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.distributed.arrivals import HEARD_S, MORE_S, Arrivals
+from detector.distributed.arrivals import HEARD_S, MORE_S, STEP_S, Arrivals, Steady
 from detector.distributed.routed import MARK, MORE, ORIGIN
 from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.shard.intake import Intake
@@ -54,3 +54,14 @@ def test_after_a_start_every_known_origin_may_have_more(intake: Intake) -> None:
     arrivals.batch(intake, [mark("0", HOUR_US)], MORE_S - 1.0)
     assert arrivals.unread(MORE_S) == {"logs/0"}
     assert arrivals.unread(MORE_S + HEARD_S) == set()
+
+
+def test_time_in_which_nothing_could_be_read_is_no_silence() -> None:
+    """While the process stands still, or Kafka is away; otherwise it is as long as it is."""
+    clock = Steady(100.0)
+    assert clock.read(100.5) == 100.5
+    assert [clock.quiet(100.5 + tick, float(tick)) for tick in (1, 2, 3)] == [101.5, 102.5, 103.5]
+    assert [clock.quiet(103.5 + tick, 3.0) for tick in range(1, 60)] == [103.5] * 59
+    assert clock.quiet(163.0, 3.5) == 103.5 + STEP_S
+    assert clock.read(900.0) == 103.5 + 2 * STEP_S
+    assert clock.quiet(900.5, 0.5) == 104.0 + 2 * STEP_S

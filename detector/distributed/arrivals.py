@@ -18,7 +18,30 @@ from detector.records import Record, Reject
 from detector.shard.intake import Intake, Stretch
 
 MORE_S = 60.0  # an origin that is said to have more, and says nothing for so long, is waited for no longer
+STEP_S = 1.0  # that a clock goes on by at once: ticks come more often, where nothing stands still
 HEARD_S = 2.0  # routers take turns: who was heard so lately is not behind, whatever its clock says
+
+
+class Steady:
+    """A clock for one partition that stands still while the process does, or while Kafka does not answer."""
+
+    def __init__(self, now_s: float) -> None:
+        """Begin with this time."""
+        self._at_s = self._last_s = now_s
+        self._quiet_s = 0.0
+
+    def read(self, now_s: float) -> float:
+        """The time, when something was read."""
+        self._at_s += min(now_s - self._last_s, STEP_S)
+        self._last_s, self._quiet_s = now_s, 0.0
+        return self._at_s
+
+    def quiet(self, now_s: float, quiet_s: float) -> float:
+        """The time, when Kafka has had nothing more for so long; it stands while that is the same."""
+        if quiet_s > self._quiet_s:
+            self.read(now_s)
+            self._quiet_s = quiet_s
+        return self._at_s
 
 
 class _Arrived(NamedTuple):

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from detector.distributed import packs, resubmitted
-from detector.distributed.arrivals import Arrivals
+from detector.distributed.arrivals import Arrivals, Steady
 from detector.distributed.counts import check_shard
 from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dead_letter, header
 from detector.distributed.packs import Position
@@ -76,7 +76,7 @@ class Partitions:
         self._receivers = list(receivers)
         self._cache_sources, self._after = cache_sources, after
         self._keeping, self._publish = keeping, publish
-        self._arrivals: dict[Shard, Arrivals] = {}
+        self._arrivals: dict[Shard, tuple[Arrivals, Steady]] = {}
         self.counts = counts or {}
         self._hints = Hints()
         self.trials = Trials(store, owed)
@@ -114,7 +114,8 @@ class Partitions:
             _log.warning("lines lost to retention", shard=name, lines=begin.lost)
             work.start_cold()
         if self._is_routed(shard):
-            self._arrivals[shard] = Arrivals(shard, work.reader.memories, time.monotonic())
+            now_s = time.monotonic()
+            self._arrivals[shard] = Arrivals(shard, work.reader.memories, now_s), Steady(now_s)
         is_known = begin.after == begin.fence
         at = _decoded(fence) if is_known and fence is not None else Position(begin.after)
         self.trials.begin(shard, self._number(shard, at), is_known=is_known)
@@ -199,20 +200,27 @@ class Partitions:
 
     def _taken(self, work: ShardWork, shard: Shard, records: Sequence[KafkaRecord]) -> Batch:
         """The records as the core takes them."""
-        arrivals = self._arrivals.get(shard)
-        if arrivals is not None:
-            return arrivals.batch(work.intake, records, time.monotonic())
+        if shard in self._arrivals:
+            arrivals, clock = self._arrivals[shard]
+            return arrivals.batch(work.intake, records, clock.read(time.monotonic()))
         return work.intake.of_feed(work.shard, [record_of(shard.topic, record) for record in records])
 
     def tick(self, shard: Shard, quiet_s: float) -> None:
         """Let the shard's clock go on at the end of its log."""
-        work, arrivals = self.works[shard], self._arrivals.get(shard)
+        work = self.works[shard]
         said = work.counts.said
         work.upgrade(self._bundles.newest())
         if work.clock_us:
-            unread = frozenset[str]() if arrivals is None else arrivals.unread(time.monotonic())
+            unread = self._unread_feeds(shard, quiet_s)
             work.pass_time(work.intake.closing_us(unread, round(quiet_s * SECOND_US)))
         self._after(work.counts.said > said)
+
+    def _unread_feeds(self, shard: Shard, quiet_s: float) -> frozenset[str]:
+        """The origins of a routed partition that hold endings back."""
+        if shard not in self._arrivals:
+            return frozenset()
+        arrivals, clock = self._arrivals[shard]
+        return arrivals.unread(clock.quiet(time.monotonic(), quiet_s))
 
     def stopped(self, shard: Shard, reason: str) -> None:
         """Say that a shard cannot be read."""
