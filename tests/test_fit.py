@@ -251,7 +251,7 @@ def test_gradients_are_clipped_and_their_norm_is_told() -> None:
     """A step's gradient has at most norm one after it, while the history holds what it was before."""
     run = Run(SMALL, VOCABULARY, torch.device("cpu"))
     [nats, _] = next(iter(losses(run.model, session_lessons(sessions(), SMALL).training(0))))
-    before = run._learn(nats)
+    before = run.learn(nats)
     after = torch.linalg.vector_norm(
         torch.stack([torch.linalg.vector_norm(p.grad) for p in run.model.parameters() if p.grad is not None])
     )

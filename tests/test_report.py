@@ -12,10 +12,40 @@ from detector.bundle import Calibration, SessionCalibration, StreamCalibration
 from tests.small_bundle import session_calibration, stream_calibration, tail
 from training.report.basis import basis_of
 from training.report.cautions import cautions
-from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
+from training.report.data import (
+    BudgetPoint,
+    CellRow,
+    Epoch,
+    LagCurve,
+    ReportData,
+    SurprisingLine,
+    TemplateCount,
+)
 from training.report.report import number, readable, render
 
 HOSTILE = "<script>alert('x')</script> \x1b[31m & \u202eevil"
+
+
+def decaying(keep: float) -> list[float]:
+    """Norms by lag of a gradient of which each step leaves so much."""
+    return [0.3 * keep**lag for lag in range(1, 513)]
+
+
+def cell(name: str, keep: float) -> CellRow:
+    """One compared cell, whose gradient decays."""
+    return CellRow(
+        name=name,
+        parameters=16_112,
+        held_out_bits=1.625,
+        seconds=12.5,
+        events_per_s=61_234.5,
+        drawn=LagCurve(name, decaying(keep / 2)),
+        trained=LagCurve(name, decaying(keep)),
+        recall=[(50, keep), (200, keep / 2), (1000, 0.125)],
+        held=[(16, 2.5 * keep), (64, 10 * keep), (1024, 160 * keep)],
+    )
+
+
 EMPTY = ReportData(
     bundle="empty",
     created_at="2026-01-02T03:04:05Z",
@@ -28,6 +58,10 @@ EMPTY = ReportData(
     settings=(),
     epochs=(),
     gradient_clip=1.0,
+    window=64,
+    lags=(),
+    cells=(),
+    chance=0.125,
     scores=(),
     threshold=inf,
     basis="which follows from the budget",
@@ -46,6 +80,7 @@ FULL = replace(
     sources=12,
     settings=(("cell", "gru"), ("seed", "17")),
     epochs=[Epoch(5 / at, 5.2 / at + 0.01 * at, 0.3, 0.9) for at in range(1, 13)],
+    lags=[LagCurve("trained", decaying(0.97)), LagCurve("before training", decaying(0.8))],
     scores=[at / 100 for at in range(500)],
     threshold=4.321,
     budgets=[BudgetPoint(1, 5.1, 0.8, 0.2, 2.4), BudgetPoint(10, 4.0, 11.5, 7.9, 16.2)],
@@ -115,7 +150,7 @@ def test_the_page_needs_nothing_else(page: str) -> None:
     assert {link[1:] for link in outline.links} <= set(outline.ids)
     assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(outline.ids)
     assert len(outline.ids) == len(set(outline.ids))
-    assert outline.tags.count("svg") == 4
+    assert outline.tags.count("svg") == 5
 
 
 def test_warnings_come_first(page: str) -> None:
@@ -140,8 +175,33 @@ def test_the_same_data_makes_the_same_page(page: str) -> None:
 def test_nothing_to_show_is_said() -> None:
     """A run without epochs, scores or templates still has a page."""
     page = render(EMPTY)
-    assert page.count("Nothing to draw.") == 4
+    assert page.count("Nothing to draw.") == 5
     assert "Before you rely on it" not in page
+
+
+def test_cells_are_shown_where_they_were_compared(page: str) -> None:
+    """Each has a row with its cost and what it recalls, and four plots name every one of them."""
+    assert "The cells compared" not in page
+    compared = render(replace(FULL, cells=[cell("rnn", 0.5), cell("lstm", 0.9), cell("gru", 0.98)]))
+    rows = re.findall(r"<tr><td>(rnn|lstm|gru)</td>(.*?)</tr>", compared)
+    assert [name for name, _ in rows] == ["rnn", "lstm", "gru"]
+    assert all("16,112" in row and "61,234" in row and "1.62" in row for _, row in rows)
+    assert [re.findall(r">(\d+) %", row) for _, row in rows] == [
+        ["50", "25", "12"],
+        ["90", "45", "12"],
+        ["98", "49", "12"],
+    ]
+    assert _outline(compared).tags.count("svg") == 9
+    for plot in re.findall(r"<svg.*?</svg>", compared, re.DOTALL)[5:]:
+        assert all(f">{name}<" in plot for name in ("rnn", "lstm", "gru"))
+    ids = _outline(compared).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_a_gradient_that_is_no_number_spoils_no_page() -> None:
+    """A model that diverged has a report, too."""
+    odd = replace(FULL, lags=[LagCurve("trained", [nan] * 512)])
+    assert render(odd).count("Nothing to draw.") == 1
 
 
 def test_what_is_not_finite_is_left_out() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from detector.bundle import InputSettings
 from detector.shard.reader import Bounds
+from training.cells import CellFacts
 from training.corpus import Corpus
 from training.model.settings import FitSettings
 from training.sessions import Trained
@@ -24,6 +25,7 @@ class Order:
     resume: bool
     bounds: Bounds
     processes: int = 1  # that fit side by side
+    compare_cells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,4 @@ class Made:
     idle_timeout_s: float | None  # that ended the sessions, as told or learnt
     sequences: list[tuple[int, int]]  # where each trained sequence lies in the grouped events
     cut_off: int = 0  # sessions left out because the end of the logs cut them off
+    cells: Sequence[CellFacts] = ()  # where they were compared

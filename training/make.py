@@ -19,6 +19,7 @@ from detector.stages.judge.alerts import rfc3339
 from detector.stages.parse import vocabulary as vocabularies
 from detector.words import counted
 from training.calibrate.streams import Stream
+from training.cells import CellFacts, compare_cells
 from training.corpus import Corpus, Told, gather, learn
 from training.longlived import train_streams
 from training.made import Made, Order
@@ -57,7 +58,8 @@ def make(order: Order, told: Told, stage: Stage, now: Callable[[], datetime]) ->
         settings = msgspec.structs.replace(learnt.input, idle_timeout_s=sequences.idle_s)
         bundle_id = _write(order, corpus, trained, settings, now())
         lives = [sequences.lives[i] for i in trained.kept]
-        made = Made(order, bundle_id, corpus, trained, sequences.idle_s, lives, sequences.cut_off)
+        cells = _compared(corpus, lives, order, stage) if order.compare_cells else []
+        made = Made(order, bundle_id, corpus, trained, sequences.idle_s, lives, sequences.cut_off, cells)
         _clear(order.out / CHECKPOINTS)
         report = order.out / "report.html"
         report.write_text(render(report_data(made, now())), encoding="utf-8")
@@ -182,6 +184,14 @@ def _with_hops(trained: Trained, corpus: Corpus, order: Order) -> Trained:
     """What was trained, with what the traces in the logs taught."""
     hops = corpus.hops.learnt(order.contamination)
     return replace(trained, calibration=msgspec.structs.replace(trained.calibration, hops=hops))
+
+
+def _compared(corpus: Corpus, lives: list[Life], order: Order, stage: Stage) -> list[CellFacts]:
+    tokens = corpus.grouped.events["token"]
+    size = len(corpus.learnt.vocabulary)
+    return compare_cells(
+        [tokens[a:b] for a, b in lives], size, order.model, stage, session=order.input.session
+    )
 
 
 def _days(corpus: Corpus) -> float:

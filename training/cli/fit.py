@@ -68,6 +68,14 @@ def fit(
     resume: Annotated[
         bool, Parameter(help="Go on with a fit that was interrupted.", negative=(), show_default=False)
     ] = False,
+    compare_cells: Annotated[
+        bool,
+        Parameter(
+            help="Show in the report what rnn, lstm and gru remember, and what each costs; takes minutes.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
     """Learn what is normal from logs, and write a bundle and a report on it.
@@ -107,6 +115,7 @@ def fit(
             resume=resume,
             bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
             processes=min(os.cpu_count() or 1, MOST_PROCESSES),
+            compare_cells=compare_cells,
         )
         if resume and not can_resume(out):
             sys.stderr.write(f"nothing to resume: no checkpoint in {out}; the fit starts anew\n")

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.model import checkpoint as checkpoints
+from training.model.batches import sized
 from training.model.devices import reproducible
 from training.model.lessons import Lessons
 from training.model.model import SequenceModel
@@ -43,6 +44,7 @@ def fit(
     """
     identity = _identity(lessons, vocabulary, settings)
     with reproducible(settings.device, settings.threads) as device:
+        lessons, settings = sized(lessons, vocabulary, settings, device)
         run = Run(settings, vocabulary, device)
         if checkpoint and resume and checkpoint.exists():
             run.restore(checkpoints.load(checkpoint, identity))

@@ -1,7 +1,7 @@
 """Turn token sequences into what a fit runs over: windows of every epoch and held-out ones. No I/O."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Lessons:
     validation: Callable[[], Iterator[Window]]
     events: int  # of one epoch, about
     digest: str
+    resized: "Callable[[int], Lessons]"  # the same with so many rows side by side
 
 
 def session_lessons(sessions: Sequence[Stream], settings: FitSettings) -> Lessons:
@@ -36,14 +37,13 @@ def session_lessons(sessions: Sequence[Stream], settings: FitSettings) -> Lesson
     chosen = join([session for session, out in zip(sessions, held, strict=True) if not out] or sessions)
     judged = join([session for session, out in zip(sessions, held, strict=True) if out] or sessions)
 
-    def windows(data: Sessions, rng: np.random.Generator | None) -> Iterator[Window]:
-        return session_windows(
-            data, rows=settings.batch, window=settings.window, rng=rng, bound=SESSION_EPOCH_EVENTS
-        )
+    def windows(data: Sessions, rng: np.random.Generator | None, rows: int) -> Iterator[Window]:
+        return session_windows(data, rows=rows, window=settings.window, rng=rng, bound=SESSION_EPOCH_EVENTS)
 
-    return Lessons(
-        training=lambda epoch: windows(chosen, np.random.default_rng((settings.seed, epoch))),
-        validation=lambda: windows(judged, None),
+    return _lessons(
+        lambda rng, rows: windows(chosen, rng, rows),
+        lambda rows: windows(judged, None, rows),
+        settings,
         events=2 * min(len(chosen.tokens), SESSION_EPOCH_EVENTS),
         digest=digest(sessions),
     )
@@ -60,14 +60,35 @@ def stream_lessons(streams: Sequence[Stream], settings: FitSettings) -> Lessons:
     chosen = [stream[:cut] for stream, cut in zip(streams, cuts, strict=True)]
     judged = [stream[cut:] for stream, cut in zip(streams, cuts, strict=True) if cut < len(stream)] or chosen
 
-    def windows(data: Sequence[Stream], rng: np.random.Generator | None) -> Iterator[Window]:
-        return stream_windows(data, rows=settings.batch, window=settings.window, rng=rng)
+    def windows(data: Sequence[Stream], rng: np.random.Generator | None, rows: int) -> Iterator[Window]:
+        return stream_windows(data, rows=rows, window=settings.window, rng=rng)
 
-    return Lessons(
-        training=lambda epoch: windows(chosen, np.random.default_rng((settings.seed, epoch))),
-        validation=lambda: windows(judged, None),
+    return _lessons(
+        lambda rng, rows: windows(chosen, rng, rows),
+        lambda rows: windows(judged, None, rows),
+        settings,
         events=min(sum(map(len, chosen)), EPOCH_EVENTS),
         digest=digest(streams),
+    )
+
+
+def _lessons(
+    training: Callable[[np.random.Generator, int], Iterator[Window]],
+    validation: Callable[[int], Iterator[Window]],
+    settings: FitSettings,
+    *,
+    events: int,
+    digest: str,
+) -> Lessons:
+    """Fix the rows of a batch, and the generator of an epoch by the seed and its number."""
+    return Lessons(
+        training=lambda epoch: training(np.random.default_rng((settings.seed, epoch)), settings.batch),
+        validation=lambda: validation(settings.batch),
+        events=events,
+        digest=digest,
+        resized=lambda rows: _lessons(
+            training, validation, replace(settings, batch=rows), events=events, digest=digest
+        ),
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from training.model.devices import half_precision, moved
 from training.model.lessons import Lessons
 from training.model.model import BITS_PER_NAT, ModelShape, SequenceModel, build
 from training.model.sequences import Window
@@ -33,6 +34,7 @@ class Run:
         self.settings = settings
         self.model = build(shape, settings.seed).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), settings.learning_rate)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half_precision(device))
         self.best = _copy(self.model)
         self.history: list[Epoch] = []
         self.outcome: Outcome | None = None
@@ -42,6 +44,7 @@ class Run:
         return {
             "weights": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),  # empty on a CPU
             "best": self.best,
             "history": [astuple(epoch) for epoch in self.history],
             "outcome": self.outcome,
@@ -51,6 +54,8 @@ class Run:
         """Go back to what `state` returned."""
         self.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
         self.best = state["best"]
         self.history = list(starmap(Epoch, state["history"]))
         self.outcome = state["outcome"]
@@ -66,7 +71,7 @@ class Run:
         meter = _Meter(len(self.history), lessons.events, clock)
         for nats, events in losses(self.model, lessons.training(len(self.history))):
             self._set_learning_rate(meter)
-            norm = self._learn(nats / events) if events else 0.0
+            norm = self.learn(nats / events) if events else 0.0
             meter.add(float(nats.detach()) * BITS_PER_NAT, events, norm)
             if self._exploded(meter):
                 self.outcome = "diverged"
@@ -75,13 +80,19 @@ class Run:
                 report(meter.progress())
         self._judge(meter.epoch(self._validate(lessons)))
 
-    def _learn(self, loss: Tensor) -> float:
-        """Take one step of Adam and return the gradient's norm before clipping."""
+    def learn(self, loss: Tensor) -> float:
+        """Take one step of Adam and return the gradient's norm before clipping.
+
+        In half precision a gradient is scaled so that small ones survive; a step of which one overflows is
+        left out, and its norm is 0 (Micikevicius et al. 2018, "Mixed precision training").
+        """
         self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        norm = clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
-        self.optimizer.step()
-        return float(norm)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimizer)
+        norm = float(clip_grad_norm_(self.model.parameters(), GRADIENT_NORM))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return norm if math.isfinite(norm) or not self.scaler.is_enabled() else 0.0
 
     def _set_learning_rate(self, meter: "_Meter") -> None:
         done = (meter.number + meter.fraction) / self.settings.epochs
@@ -162,12 +173,12 @@ def losses(model: SequenceModel, windows: Iterator[Window]) -> Iterator[tuple[Te
     hidden = model.zero_state(0)
     for window in windows:
         tokens, weights, fresh = (
-            torch.from_numpy(array).to(hidden.device)
-            for array in (window.tokens, window.weights, window.fresh)
+            moved(array, hidden.device) for array in (window.tokens, window.weights, window.fresh)
         )
         blank = model.zero_state(len(fresh))
         hidden = blank if window.fresh.all() else torch.where(fresh.unsqueeze(1), blank, hidden.detach())
-        log_p, hidden = model.predict(tokens, None, hidden)
+        with torch.autocast(hidden.device.type, torch.float16, enabled=half_precision(hidden.device)):
+            log_p, hidden = model.predict(tokens, None, hidden)
         picked = log_p.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)  # [T, B]
         yield -(picked * weights).sum(), float(window.weights.sum())
 

@@ -15,6 +15,29 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class LagCurve:
+    """How strongly an event bears on the surprise of one that comes later."""
+
+    name: str
+    norms: Sequence[float]  # of the gradient, for the lags 1, 2, 3 …
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """One kind of recurrent cell in the comparison."""
+
+    name: str
+    parameters: int
+    held_out_bits: float  # an event
+    seconds: float  # of training
+    events_per_s: float
+    drawn: LagCurve  # before training
+    trained: LagCurve
+    recall: Sequence[tuple[int, float]]  # distance in events, share of symbols named
+    held: Sequence[tuple[int, float]]  # truncation window in events, megabytes
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetPoint:
     """What one budget leads to on held-out normal data."""
 
@@ -59,6 +82,10 @@ class ReportData:
     settings: Sequence[tuple[str, str]]  # name and value: cell, seed, versions
     epochs: Sequence[Epoch]
     gradient_clip: float
+    window: int  # events that gradients went back through
+    lags: Sequence[LagCurve]  # of the model
+    cells: Sequence[CellRow]  # where they were compared
+    chance: float  # of a guess in the recall task
     scores: Sequence[float]  # of held-out normals
     threshold: float  # of the budget in force
     basis: str  # what that rests on

@@ -9,6 +9,7 @@ from math import inf, isfinite
 
 from detector.words import counted
 from training.report.cautions import cautions
+from training.report.cell_plots import held_plot, lag_plot, recall_plot
 from training.report.data import ReportData
 from training.report.plots import budget_plot, gradient_plot, loss_plot, score_plot
 
@@ -43,6 +44,7 @@ def render(data: ReportData) -> str:
         data=data,
         warnings=[*data.warnings, *cautions(data)],
         pictures=_pictures(data),
+        of_cells=_of_cells(data),
         templates=templates[:TEMPLATES_SHOWN],
         hidden=templates[TEMPLATES_SHOWN:],
         matched=max(sum(template.count for template in templates), 1),
@@ -63,6 +65,13 @@ def _pictures(data: ReportData) -> list[Picture]:
             gradient_plot(data.epochs, data.gradient_clip),
         ),
         Picture(
+            "Gradient by lag",
+            "How strongly an event bears on the surprise of one so much later: the norm of the gradient."
+            " What lies below the dotted line is lost in rounding: the model cannot learn from there. Right"
+            " of the window gradients are cut off, while the state is carried on.",
+            lag_plot("lag", data.lags, data.window),
+        ),
+        Picture(
             "Scores of held-out normal data",
             _of_threshold(data),
             score_plot(data.scores, data.threshold),
@@ -72,6 +81,37 @@ def _pictures(data: ReportData) -> list[Picture]:
             f"False alerts {data.per} on normal data held out of training, for each budget, with the range"
             " that serving can expect.",
             budget_plot(data.budgets, data.per),
+        ),
+    ]
+
+
+def _of_cells(data: ReportData) -> list[Picture]:
+    """The comparison of cells, where there is one."""
+    if not data.cells:
+        return []
+    return [
+        Picture(
+            "Gradient by lag, before training",
+            "Norm of the gradient of an event's surprise by an event so much earlier, with weights as drawn"
+            " from the seed: the slope is the rate at which gradients vanish.",
+            lag_plot("drawn", [cell.drawn for cell in data.cells], data.window),
+        ),
+        Picture(
+            "Gradient by lag, after training",
+            "The same after training on a part of this data: what each cell learnt to carry.",
+            lag_plot("learnt", [cell.trained for cell in data.cells], data.window),
+        ),
+        Picture(
+            "Recall",
+            "Rows of noise that begin with one of eight symbols and end with the question which it was. Each"
+            " cell, with the sizes of the model, was trained from near distances to far ones, with gradients"
+            " over the whole row and as many events as the others.",
+            recall_plot(data.cells, data.chance),
+        ),
+        Picture(
+            "Memory of a training step",
+            "What back-propagation through one window holds, for a whole batch.",
+            held_plot(data.cells, data.window),
         ),
     ]
 

@@ -14,6 +14,7 @@ PALE = "#cfd6de"
 BLUE = "#2f6db3"
 ORANGE = "#c8691c"
 RED = "#b3322f"
+GREEN = "#3b8457"
 FAINT = "#9fbcdc"
 FEW_DECADES = 200  # high over low of an axis
 SIZE_INCHES = (5.2, 2.9)
@@ -47,7 +48,7 @@ def svg(name: str, draw: Callable[["Axes"], None]) -> str:
         axes = figure.subplots()
         draw(axes)
         if axes.get_legend_handles_labels()[0]:
-            figure.legend(loc="outside upper left", ncols=4, handlelength=1.6, columnspacing=1.4)
+            figure.legend(loc="outside upper left", ncols=5, handlelength=1.6, columnspacing=1.4)
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return _element(out.getvalue(), name)
 
@@ -67,6 +68,14 @@ def log_ticks(axis: "Axis") -> None:
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < FEW_DECADES * low else (1,)))
     plain_labels(axis)
+
+
+def powers(axis: "Axis") -> None:
+    """Label a logarithmic axis of many decades by powers of ten, few enough to read."""
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415
+
+    axis.set_major_locator(LogLocator(numticks=7))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def plain_labels(axis: "Axis") -> None:

@@ -24,9 +24,11 @@ from detector.words import counted, duration
 from training.corpus import Corpus
 from training.evaluate.metrics import wilson
 from training.made import Made
+from training.model.recall import CHANCE
 from training.model.run import GRADIENT_NORM
 from training.report.basis import DAYS_ENOUGH, basis_of
 from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
+from training.report.remembered import cell_row, model_lags
 
 BUDGETS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SURPRISING = 20  # lines shown
@@ -55,6 +57,10 @@ def report_data(made: Made, now: datetime) -> ReportData:
             for e in made.trained.final.history
         ],
         gradient_clip=GRADIENT_NORM,
+        window=made.order.model.window,
+        lags=model_lags(made),
+        cells=[cell_row(facts) for facts in made.cells],
+        chance=CHANCE,
         scores=made.trained.held_out,
         threshold=score_threshold(calibration, calibration.budget),
         basis=basis_of(calibration, calibration.budget),
