@@ -92,7 +92,7 @@ class Replay:
         self.states.keep(done.states, done.due_us)
         if self._hops is not None:
             done.revisions.extend(self._hops.take(batch))
-            done.revisions.extend(self._hops.keep_only(()) if batch.close_all else [])
+            done.revisions.extend(self._hops.finish() if batch.close_all else [])
         step = Step(done, self._intake.take_rejects())
         self._count(batch, step)
         return step

@@ -57,6 +57,14 @@ class Hops:
             self._changed.discard(log)
         return said
 
+    def finish(self) -> list[Revision]:
+        """Judge what still waits, and resolve every alert: nothing comes any more."""
+        said: list[Revision] = []
+        if self._policy is not None:
+            for state in self._states.values():
+                said += hops.flush(state, self._policy)
+        return said + self.keep_only(())
+
     def encoded(self) -> dict[str, bytes]:
         """What is to be committed, by log."""
         for log in self._changed:

@@ -10,9 +10,8 @@ import numpy as np
 
 from detector.bundle import HopCalibration, HopUsual
 from detector.pipeline import Batch
-from detector.records import Line
-from detector.stages.judge.hop_state import HopState
-from detector.stages.judge.hop_sums import RECEIVER, SECOND_US, add, measured, now_us
+from detector.stages.judge.hop_state import HopState, Waiting
+from detector.stages.judge.hop_sums import RECEIVER, SECOND_US, add, in_order, measured
 
 LEAST_HOPS = 200  # of which something can be learnt
 BLOCK_US = 60 * SECOND_US
@@ -34,14 +33,14 @@ class HopLearner:
     def take(self, batch: Batch) -> None:
         """Learn from the lines that name a trace."""
         for line, token, clock_us in zip(batch.lines, batch.tokens, batch.clocks, strict=True):
-            if line.trace and line.source and not line.continuation and line.time_us is not None:
-                self._state.now_us = now_us(line.time_us, clock_us)
-                self._take(line, line.time_us, token)
+            if line.trace and line.source and not line.continuation:
+                # A trace that is in two logs is two in serving, where each log is judged by itself.
+                of_log = msgspec.structs.replace(line, trace=f"{line.origin}\0{line.trace}")
+                for one in in_order(self._state, of_log, token, clock_us):
+                    self._learn(one)
 
-    def _take(self, line: Line, time_us: int, token: int) -> None:
-        # A trace that is in two logs is two in serving, where each log is judged by itself.
-        of_log = msgspec.structs.replace(line, trace=f"{line.origin}\0{line.trace}")
-        hop = measured(self._state, of_log, time_us, token, _NOTHING)
+    def _learn(self, line: Waiting) -> None:
+        hop = measured(self._state, line, _NOTHING)
         if hop is None:
             return
         self._hops += 1

@@ -8,10 +8,25 @@ from detector.stages.judge.state import OpenAlert
 
 CODEC_VERSION = 1
 
+MAX_WAITING = 4_096  # lines of the last second
 MAX_TRACES = 2_048  # the one that is quiet for longest is forgotten
 MAX_TIMES = 4_096  # pairs of messages, on two sources and on any
 MAX_SOURCES = 1_024
-TEXT_BYTES = 100  # of a line that waits for the next of its trace
+TEXT_BYTES = 160  # of a line, while it waits for those before it and then for the next of its trace
+
+
+class Waiting(msgspec.Struct, array_like=True, gc=False, order=True):
+    """A line that names a trace, while one that was written before it may still come; ordered by time."""
+
+    time_us: int
+    offset: int
+    sub: int
+    trace: str
+    source: str
+    token: int
+    level: str
+    position: str
+    text: bytes
 
 
 class Last(msgspec.Struct, array_like=True, gc=False):
@@ -22,6 +37,7 @@ class Last(msgspec.Struct, array_like=True, gc=False):
     time_us: int
     position: str
     text: bytes
+    lines: int = 1  # of the trace so far
 
 
 class Slowness(msgspec.Struct, array_like=True, gc=False):
@@ -36,7 +52,8 @@ class Slowness(msgspec.Struct, array_like=True, gc=False):
 class HopState(msgspec.Struct, array_like=True):
     """The traces of one log."""
 
-    now_us: int = 0  # the log's clock
+    now_us: int = 0  # the newest time that was judged
+    waiting: list[Waiting] = []  # the oldest first
     traces: dict[str, Last] = {}
     times: dict[int, HopTimes] = {}  # those that training knew are here once they have changed
     sources: dict[str, Slowness] = {}

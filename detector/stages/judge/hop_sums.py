@@ -6,6 +6,7 @@ of one moment count together as one, because a pause stops all that is under way
 """
 
 import math
+from bisect import bisect, insort
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -15,15 +16,19 @@ from detector.stages.judge.hop_state import (
     MAX_SOURCES,
     MAX_TIMES,
     MAX_TRACES,
+    MAX_WAITING,
     TEXT_BYTES,
     HopState,
     Last,
     Slowness,
+    Waiting,
 )
 from detector.stages.judge.hop_times import learn, log_time, predicted, tail_nats, typical_s, within
 
 SECOND_US = 1_000_000
+WAIT_US = SECOND_US  # collectors take up the logs of several programs in turns, and write one after the other
 FORGET_US = 60 * SECOND_US  # a trace that pauses for longer is over
+MOST_LINES = 1_000  # of a request; an id that has more is of a user, a tenant or a day
 USUAL_NATS = 3.0  # of a hop that is as usual: one in twenty
 MOST_NATS = 15.0  # beyond those that one hop counts for
 RECEIVER = 0.9  # what a hop counts for where it arrives, to 1 where it came from
@@ -43,20 +48,49 @@ class Hop(NamedTuple):
     nats: float  # that it counts for
 
 
-def now_us(time_us: int, clock_us: int) -> int:
-    """The time of a line, as far as the clock of its log before it bears it out; 0 is no clock yet."""
-    return max(clock_us, min(time_us, clock_us + FORGET_US)) if clock_us else time_us
+def in_order(state: HopState, line: Line, token: int, clock_us: int) -> list[Waiting]:
+    """Let a line wait its turn; gives those whose turn it is. `clock_us` is the log's before it, 0 for none.
+
+    It depends on the log's own lines alone, so that batches may end anywhere. What is very late is left out.
+    """
+    time_us, waiting = line.time_us, state.waiting
+    if time_us is None or time_us < clock_us - FORGET_US:
+        return []
+    text = line.text[:TEXT_BYTES]
+    one = Waiting(
+        time_us, line.offset, line.sub, line.trace, line.source, token, line.level, line.position, text
+    )
+    insort(waiting, one)
+    now_us = max(clock_us, min(time_us, clock_us + FORGET_US)) if clock_us else time_us
+    while waiting[-1].time_us > now_us + FORGET_US:
+        waiting.pop()  # it, or those before it whose clock was set back
+        if not waiting:
+            return []
+    ready = max(bisect(waiting, now_us - WAIT_US, key=_time_of), len(waiting) - MAX_WAITING)
+    turns = waiting[:ready]
+    del waiting[:ready]
+    return turns
 
 
-def measured(state: HopState, line: Line, time_us: int, token: int, learnt: HopCalibration) -> Hop | None:
+def _time_of(waiting: Waiting) -> int:
+    return waiting.time_us
+
+
+def measured(state: HopState, line: Waiting, learnt: HopCalibration) -> Hop | None:
     """Take the next line of a trace; the hop that ends with it, where it is one whose usual time is known."""
+    time_us, token = line.time_us, line.token
+    is_set_back = time_us < state.now_us - FORGET_US
+    state.now_us = time_us if is_set_back else max(state.now_us, time_us)
     before = state.traces.pop(line.trace, None)
     if before is not None and 0 < before.time_us - time_us <= FORGET_US:
         state.traces[line.trace] = before  # what comes late may have been before lines that were measured
         return None
-    state.traces[line.trace] = Last(line.source, token, time_us, line.position, line.text[:TEXT_BYTES])
+    lines = 1 if before is None else before.lines + 1
+    state.traces[line.trace] = Last(line.source, token, time_us, line.position, line.text, lines)
     _forget(state)
     if before is None or before.source == line.source or abs(time_us - before.time_us) > FORGET_US:
+        return None
+    if lines > MOST_LINES:
         return None
     took_s = (time_us - before.time_us) / SECOND_US
     messages = f"{before.token}\0{token}"

@@ -10,7 +10,7 @@ import math
 from detector.bundle import HopTimes
 
 MEMORY = 300.0  # hops after which a mean follows a change: what lasts becomes usual
-LEAST_S = 0.001  # many stamps are no finer
+LEAST_S = 0.003  # stamps are no finer, or as good as their clocks are alike; shorter times are all the same
 PRIOR_HOPS = 4.0  # that the spread assumed below counts for
 PRIOR_SPREAD = 0.4  # of the logarithm, of two sources' hops about their mean
 WIDE_SPREAD = 1.0  # of the hops of any sources

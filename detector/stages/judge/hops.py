@@ -10,8 +10,8 @@ from detector.records import Line, Revision, SlowHop
 from detector.stages.judge import alerts
 from detector.stages.judge.alerts import SLOW, Naming, Opening
 from detector.stages.judge.evidence import known_template, severity
-from detector.stages.judge.hop_state import HopState, Slowness
-from detector.stages.judge.hop_sums import FADE_S, RECEIVER, SECOND_US, Hop, add, measured, now_us
+from detector.stages.judge.hop_state import HopState, Slowness, Waiting
+from detector.stages.judge.hop_sums import FADE_S, RECEIVER, SECOND_US, Hop, add, in_order, measured
 from detector.stages.judge.policy import Explain
 from detector.stages.judge.state import OpenAlert, SourceState
 
@@ -28,14 +28,25 @@ class HopPolicy(msgspec.Struct, frozen=True):
 
 
 def follow(state: HopState, line: Line, token: int, clock_us: int, policy: HopPolicy) -> list[Revision]:
-    """Take the next line that names a trace, with its log's clock before it, and say what it calls for."""
-    if line.time_us is None:
-        return []
-    state.now_us = now_us(line.time_us, clock_us)
-    hop = measured(state, line, line.time_us, token, policy.learnt)
+    """Take the next line that names a trace, with its log's clock before it, and say what is called for."""
+    said: list[Revision] = []
+    for one in in_order(state, line, token, clock_us):
+        said += _judged(state, one, policy)
+    return said
+
+
+def flush(state: HopState, policy: HopPolicy) -> list[Revision]:
+    """Judge the lines that still wait: nothing comes any more."""
+    said = [revision for one in state.waiting for revision in _judged(state, one, policy)]
+    state.waiting = []
+    return said
+
+
+def _judged(state: HopState, line: Waiting, policy: HopPolicy) -> list[Revision]:
+    hop = measured(state, line, policy.learnt)
     said = pass_time(state, state.now_us, policy)
     if hop is not None:
-        revision = _counted(state, line, token, hop, policy)
+        revision = _counted(state, line, hop, policy)
         said += [] if revision is None else [revision]
     return said
 
@@ -58,7 +69,7 @@ def give_up(state: HopState) -> list[Revision]:
     return said
 
 
-def _counted(state: HopState, line: Line, token: int, hop: Hop, policy: HopPolicy) -> Revision | None:
+def _counted(state: HopState, line: Waiting, hop: Hop, policy: HopPolicy) -> Revision | None:
     """Count a hop for both its ends; where one of them is known to be slow, for that one alone."""
     sender, receiver = hop.before.source, line.source
     known = [source in state.alerts for source in (sender, receiver)]
@@ -75,14 +86,14 @@ def _counted(state: HopState, line: Line, token: int, hop: Hop, policy: HopPolic
     alert = state.alerts.get(named)
     if alert is not None:
         return alerts.flag(alert, slow.hops, state.now_us, slow.nats)
-    alert, revision = _opened(named, slow, line, token, hop, policy)
+    alert, revision = _opened(named, slow, line, hop, policy)
     alert.flagged_us = state.now_us
     state.alerts[named] = alert
     return revision
 
 
 def _opened(
-    named: str, slow: Slowness, line: Line, token: int, hop: Hop, policy: HopPolicy
+    named: str, slow: Slowness, line: Waiting, hop: Hop, policy: HopPolicy
 ) -> tuple[OpenAlert, Revision]:
     limit = policy.learnt.limit_nats
     opening = Opening(
@@ -96,7 +107,7 @@ def _opened(
         score=slow.nats,
         threshold=limit,
         surprise=None,
-        template=known_template(token, policy.explain),
+        template=known_template(line.token, policy.explain),
         expected=[],
         before=[(hop.before.position, hop.before.text)],
         hop=SlowHop(
