@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.fits import JOBS, Fits
 from tests.kafka_rights import guarded_with_users
@@ -15,6 +16,9 @@ from tests.servers.redis import Server, serving
 
 # Before numpy and torch are imported: several threads on small matrices only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A test that fails because the machine is busy says nothing.
+settings.register_profile("tailrace", deadline=None)
+settings.load_profile("tailrace")
 
 FITTED = {"jobs": (JOBS,), "bundles": SYSTEMS, "session_bundle": ("sessions",)}  # what fixtures ask for
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from detector.stages.parse.parse import Parser
 from detector.stages.parse.vocabulary import Vocabulary
 from training.calibrate.hops import HopLearner
 from training.names import NOT_KEPT, Names
+from training.parse.codes import CodeCounter
 from training.parse.headers import learn_headers
 from training.parse.templates import TemplateMiner
 from training.spool import EVENT, NO_TIME, Grouped, Spool
@@ -130,7 +131,7 @@ def _messages(sample: dict[str, list[Record]], settings: InputSettings, bounds: 
 
 
 def _mine(feeds: Sequence[Feed], reader: Reader, settings: InputSettings, told: Told) -> Vocabulary:
-    miner, distinct = TemplateMiner(), dict[bytes, None]()
+    miner, codes, distinct = TemplateMiner(), CodeCounter(), dict[bytes, None]()
     for feed in feeds:
         for records in read_feed(feed):
             lines = [line for line, _ in reader.read(feed.origin, records).lines]
@@ -140,11 +141,13 @@ def _mine(feeds: Sequence[Feed], reader: Reader, settings: InputSettings, told: 
                 _check_exact(distinct)
             else:
                 miner.add(messages)
+                codes.add(messages)
             told("learning templates", sum(len(record.value) + 1 for record in records))
     if settings.parser == "exact":
         texts = [token.decode("utf-8", "surrogateescape") for token in distinct]
         return vocabularies.of_texts(texts, exact=True)
-    return miner.vocabulary()
+    vocabulary = miner.vocabulary()
+    return replace(vocabulary, codes=codes.codes(vocabulary))
 
 
 MOST_EXACT = 50_000

@@ -31,13 +31,16 @@ def parse(
     Example: tailrace parse app.log --bundle bundle
     """
     from detector.cli.start import core_of, read_settings, warn  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.shard.core import explain_by  # noqa: PLC0415
     from detector.shard.intake import Intake  # noqa: PLC0415
+    from detector.stages.parse.parse import Parser  # noqa: PLC0415
 
     settings = read_settings(config)
     core = core_of(settings, bundle, options, inputs)
-    intake = Intake(core.new_reader(), core.parser)
+    parser = Parser(core.parser.vocabulary.without_codes())
+    intake = Intake(core.new_reader(), parser)
     with feeds_of(core, settings, inputs, warn) as feeds:
-        write_parsed(intake, feeds, core.explain)
+        write_parsed(intake, feeds, explain_by(parser))
     if strange := intake.strange(whole=True):
         warn(strange)
 

@@ -168,7 +168,7 @@ def explain_by(parser: Parser) -> Explain:
     def template(token: int) -> tuple[str, str]:
         found = parser.vocabulary.template(token)
         if found is not None:
-            return found.id, found.text
+            return found.id, parser.vocabulary.text(token)
         return "", {END: "(the end)", UNKNOWN: "(a new message)"}.get(token, "")
 
     return Explain(template=template, parameters=parser.parameters, pattern=parser.pattern)

@@ -36,7 +36,7 @@ def parse(
     with readable_twice(paths):
         with Shown(paths, 1) as shown:
             learnt = learn(paths, wanted, bounds, shown.told)
-        parser = Parser(learnt.vocabulary)
+        parser = Parser(learnt.vocabulary.without_codes())
         dating = Dating(learnt.input, learnt.headers, bounds)
         intake = Intake(Reader(learnt.input, learnt.headers, bounds, dating.latest_us), parser)
         feeds = {

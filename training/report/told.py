@@ -219,5 +219,10 @@ def _line(made: Made, index: int, bits: float) -> SurprisingLine:
 
 def _templates(made: Made) -> list[TemplateCount]:
     vocabulary = made.corpus.learnt.vocabulary
-    rows = zip(vocabulary.templates, made.corpus.counts[FIRST_TEMPLATE:].tolist(), strict=True)
-    return [TemplateCount(template.id, template.text, count) for template, count in rows]
+    counts = made.corpus.counts.tolist()
+    known = ((token, vocabulary.template(token)) for token in range(FIRST_TEMPLATE, len(vocabulary)))
+    return [
+        TemplateCount(template.id, vocabulary.text(token), counts[token])
+        for token, template in known
+        if template is not None and (counts[token] or token < FIRST_TEMPLATE + len(vocabulary.templates))
+    ]
