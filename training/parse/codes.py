@@ -17,7 +17,7 @@ MOST_VALUES: Final = 16  # of a place
 MOST_COMBINATIONS: Final = 32  # of the places of a template
 LEAST_SEEN: Final = 500  # times, before a place's values can be said to be all there are
 NEW_SHARE: Final = 1e-3  # of values seen once: the chance that the next is new (Good 1953)
-RANGE_VALUES: Final = 5  # from so many values on, those that fill a range are a quantity
+RANGE_VALUES: Final = 3  # from so many values on, those that fill a range are a quantity or an index
 MOST_FORMS: Final = 10_000  # masked texts whose numbers are counted
 
 
@@ -41,7 +41,7 @@ class Values:
             self.counts.clear()
 
     def are_codes(self) -> bool:
-        """Whether these are all the values that the place has, and no quantity."""
+        """Whether these are all the values that the place has, and no quantity or index."""
         seen = self.counts.total()
         if self.varies or seen < LEAST_SEEN:
             return False

@@ -8,7 +8,7 @@ import re
 from typing import Final, NamedTuple
 
 LONGEST_CODE: Final = 3  # digits
-MOST_PLACES: Final = 8  # of a message that are looked at
+MOST_NUMBERS: Final = 4  # of a message that stand by themselves: more are measurements
 
 # Seen in shapes, where every digit is 0. Not parts of dates, times, addresses, versions or sizes.
 _NUMBER = re.compile(rb"(?:(?<=[\s=(\[\"'])|(?<=[A-Za-z]:)|\A)0+(?=[\s,;)\]\"']|\.?\Z|\.\s)")
@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 def places_of(shape: bytes) -> dict[Place, tuple[int, int]]:
-    """The span of each number of a message's shape that stands by itself; those of any length."""
+    """The span of each number of a message's shape that stands by itself, of any length; none of very many."""
     found: dict[Place, tuple[int, int]] = {}
     word, at, nth = "", 0, 0
     for number in _NUMBER.finditer(shape):
@@ -37,6 +37,6 @@ def places_of(shape: bytes) -> dict[Place, tuple[int, int]]:
             word, nth = words[-1].decode(), 0
         found.setdefault(Place(word, nth), number.span())
         at, nth = number.end(), nth + 1
-        if len(found) >= MOST_PLACES:
-            break
+        if len(found) > MOST_NUMBERS:
+            return {}
     return found
