@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 def places_of(shape: bytes) -> dict[Place, tuple[int, int]]:
-    """The span of each number of a message's shape that stands by itself, of any length; none of very many."""
+    """The span of each number of a shape that stands by itself, of any length; none where many do."""
     found: dict[Place, tuple[int, int]] = {}
     word, at, nth = "", 0, 0
     for number in _NUMBER.finditer(shape):
