@@ -38,8 +38,9 @@ down: ## stop what `make up` started
 demo-out/bundle: $(READY)
 	bash scripts/demo.sh
 
-test: servers ## run the tests (ARGS='-k pattern' passes options to pytest)
-	$(BIN)/pytest $(ARGS)
+# Half of the time tests wait for servers and time-outs: two processes use two cores. Each takes whole files.
+test: servers ## run the tests (ARGS='-k pattern' passes options to pytest, ARGS='-n 0' keeps to one process)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(READY) ## random faults under load (MINUTES=10, SEED=n to repeat a choice of faults)
 	bash scripts/prepare-tests

@@ -22,6 +22,14 @@ settings.load_profile("tailrace")
 
 FITTED = {"jobs": (JOBS,), "bundles": SYSTEMS, "session_bundle": ("sessions",)}  # what fixtures ask for
 
+# Begun first, so that no process is left with one of them when the others have nothing to do any more.
+LONG = ("test_worker_faults", "test_kafka_group", "test_sessions", "test_fit_topic")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests into the order in which processes take them."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
 
 def folder_of_run(factory: pytest.TempPathFactory) -> Path:
     """A folder of this run, the same one for every process that shares its tests."""
