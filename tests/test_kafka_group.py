@@ -17,7 +17,8 @@ from tests.watching import until
 
 PARTITIONS = 4
 EACH = 1500  # records of a partition
-SLOW_S = 0.25  # for a batch of 50 records: half a minute for all of them
+MANY = 6000  # that last for two minutes when a batch of 50 takes SLOW_S
+SLOW_S = 0.25
 
 
 @contextmanager
@@ -31,28 +32,28 @@ def worker(kafka: Broker, topic: str, store: Path, pause_s: float = 0.0) -> Iter
             process.kill()
 
 
-def filled(kafka: Broker, topic: str) -> None:
+def filled(kafka: Broker, topic: str, each: int = EACH) -> None:
     """A topic of four partitions with records in it."""
     topics.create(kafka.address, topic, partitions=PARTITIONS)
     for partition in range(PARTITIONS):
-        topics.produce(kafka.address, topic, lines_of(EACH), partition=partition)
+        topics.produce(kafka.address, topic, lines_of(each), partition=partition)
 
 
-def finish(kafka: Broker, topic: str, path: Path) -> None:
+def finish(kafka: Broker, topic: str, path: Path, each: int = EACH) -> None:
     """Let one more worker read the rest; every record is there once then, in its partition's order."""
     store = Store(path)
     with worker(kafka, topic, path) as last:
         until(lambda: len(store.begins_of(last.pid)) == PARTITIONS or last.poll() is not None)
-        until(lambda: store.count() >= EACH * PARTITIONS or last.poll() is not None)
+        until(lambda: store.count() >= each * PARTITIONS or last.poll() is not None)
         last.terminate()
         assert last.wait(10) == 0, path.with_suffix(".err").read_text()
     for partition in range(PARTITIONS):
-        assert store.values(partition) == lines_of(EACH)
+        assert store.values(partition) == lines_of(each)
 
 
 def test_a_member_that_joins_takes_shards_and_gives_them_back(kafka: Broker, tmp_path: Path) -> None:
     """Two workers share the shards, batches in hand are finished before they go, and one goes on alone."""
-    filled(kafka, "joins")
+    filled(kafka, "joins", MANY)
     path, store = tmp_path / "store", Store(tmp_path / "store")
     with worker(kafka, "joins", path, SLOW_S) as first:
         until(lambda: store.count() > 0 or first.poll() is not None)
@@ -65,8 +66,8 @@ def test_a_member_that_joins_takes_shards_and_gives_them_back(kafka: Broker, tmp
         until(lambda: len(store.begins_of(first.pid)) >= begins + PARTITIONS or first.poll() is not None)
         first.terminate()
         assert first.wait(10) == 0, path.with_suffix(".err").read_text()
-    assert store.count() < EACH * PARTITIONS  # all of it happened while there was work
-    finish(kafka, "joins", path)
+    assert store.count() < MANY * PARTITIONS  # all of it happened while there was work
+    finish(kafka, "joins", path, MANY)
 
 
 def test_a_worker_that_is_killed_again_and_again_loses_and_doubles_nothing(
@@ -93,7 +94,7 @@ def test_a_worker_that_was_away_cannot_write_over_the_one_that_took_its_shards(
     kafka: Broker, tmp_path: Path
 ) -> None:
     """A process that stands still for longer than its session comes back as a zombie: nothing is doubled."""
-    filled(kafka, "away")
+    filled(kafka, "away", MANY)
     path, store = tmp_path / "store", Store(tmp_path / "store")
     with worker(kafka, "away", path, SLOW_S) as first:
         until(lambda: len(store.begins_of(first.pid)) == PARTITIONS or first.poll() is not None)
@@ -105,8 +106,8 @@ def test_a_worker_that_was_away_cannot_write_over_the_one_that_took_its_shards(
             first.send_signal(signal.SIGCONT)
             until(lambda: len(store.begins_of(first.pid)) > begins or first.poll() is not None)
             until(lambda: store.count() > at)
-    assert store.count() < EACH * PARTITIONS  # all of it happened while there was work
-    finish(kafka, "away", path)
+    assert store.count() < MANY * PARTITIONS  # all of it happened while there was work
+    finish(kafka, "away", path, MANY)
 
 
 def test_a_broker_that_is_killed_and_started_again_is_waited_for(kafka: Broker, tmp_path: Path) -> None:
