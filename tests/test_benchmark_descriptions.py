@@ -1,6 +1,7 @@
 """Description files: what they may say, and what is said of those that cannot be read."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from training.benchmark.description import (
     LabelHeadings,
     LabelPaths,
     LabelTable,
+    Named,
     Runs,
     Sequences,
     Sessions,
@@ -25,6 +27,7 @@ from training.benchmark.description import (
 )
 from training.benchmark.gather import sequences, sessions
 from training.benchmark.labels import labels_of
+from training.benchmark.splits import Splits
 from training.benchmark.stream import divided
 
 HADOOP = """
@@ -115,6 +118,10 @@ def test_sessions_that_are_folders_with_labels_below_headings(tmp_path: Path) ->
     }
     first = [line[-1:] for line, owner in zip(material.lines, material.owner, strict=True) if owner == 0]
     assert first == [b"a", b"x", b"b", b"c"]
+    with closing(Splits(Named("hadoop", described), material, 0, "plain")) as splits:
+        assert len(splits.halves.train.names) == 1
+        assert [len(session) for session in (*splits.tokens.train, *splits.tokens.test)] == [3, 1]
+        assert set(splits.test.session_of) == set(splits.test.paths)
 
 
 def test_sequences_that_are_a_file_each(tmp_path: Path) -> None:

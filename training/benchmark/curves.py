@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = (BLUE, ORANGE, "#4a8f5b", "#8a5fa8", "#8c6d4f", RED)
+SHORT = {
+    "new event + length + count vector, idf": "combination",
+    "the strangest of all simple ones": "strangest",
+    "edit distance": "edit",
+    "count vector of windows, idf": "counts",
+    "new event, every time": "event, always",
+    "new event, once": "event",
+    "new 2-gram, once": "2-gram",
+    "new 3-gram, once": "3-gram",
+    "DeepLog-style window, top-k": "DeepLog",
+    "temporal convolution, largest surprise": "convolution",
+}
 LEAST_RATE = 0.1  # alerts per 10,000 sessions, as low as a plot goes
 
 
@@ -92,6 +104,4 @@ def incident_plot(name: str, rows: Sequence[StreamRow]) -> str:
 
 def short(detector: str) -> str:
     """A detector's name as a legend bears it."""
-    return detector.replace("new event + length + count vector, idf", "combination").replace(
-        ", largest surprise", ""
-    )
+    return SHORT.get(detector, detector.removesuffix(", largest surprise"))

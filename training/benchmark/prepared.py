@@ -25,7 +25,8 @@ def input_of(described: Sequences | Sessions) -> InputSettings:
     """How the product reads what is written here."""
     if isinstance(described, Sequences):
         return InputSettings(parser="exact", session=True, sequence_rows=True)
-    return msgspec.structs.replace(described.input, session=True)
+    rotated = described.input.rotated if described.session == "line" else "separate"  # a file is a session
+    return msgspec.structs.replace(described.input, session=True, rotated=rotated)
 
 
 def write(material: Material, described: Sequences | Sessions, folder: Path) -> Prepared:
