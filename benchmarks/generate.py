@@ -7,7 +7,7 @@ import argparse
 import random
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
@@ -28,6 +28,14 @@ LIFE: Final = (
     ]
     * 3,
     *[("dfs.FSNamesystem", "BLOCK* NameSystem.delete: {block} is added to invalidSet of {ip}:50010")] * 3,
+)
+# What a host says that nothing goes wrong with.
+SYSLOG: Final = (
+    "sshd(pam_unix)[{pid}]: check pass; user unknown",
+    "sshd(pam_unix)[{pid}]: authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost={ip}",
+    "su(pam_unix)[{pid}]: session opened for user news by (uid=0)",
+    "su(pam_unix)[{pid}]: session closed for user news",
+    "ftpd[{pid}]: connection from {ip} () at Sun Jul 10 03:55:15 2005",
 )
 BLOCK: Final = re.compile(rb"blk_-?\d+")
 HOST: Final = re.compile(rb"(?<= )combo(?= )")
@@ -52,14 +60,42 @@ def interleaved(sources: int, seed: int) -> Iterator[bytes]:
     while True:
         # The first round goes through all of them, so that all are alive from then on.
         slot = number if number < sources else rng.randrange(sources)
-        component, message = LIFE[steps[slot]]
-        at = datetime.fromtimestamp(START_S + number // LINES_PER_S, UTC)
-        text = message.format(block=f"blk_{blocks[slot]}", ip=f"10.250.{slot % 250}.{number % 250}")
-        yield f"{at:%y%m%d %H%M%S} {number % 200} INFO {component}: {text}\n".encode()
+        yield of_block(blocks[slot], steps[slot], number)
         steps[slot] += 1
         if steps[slot] == len(LIFE):
             blocks[slot], steps[slot], newest = newest, 0, newest + 1
         number += 1
+
+
+def growing(each: int, seed: int, line_of: Callable[[int, int, int], bytes]) -> Iterator[bytes]:
+    """Lines of ever more sources without an end: one of a new source, the others of so many of any."""
+    rng = random.Random(seed)
+    steps: list[int] = []
+    number = 0
+    while True:
+        source = len(steps) if number % each == 0 else rng.randrange(len(steps))
+        if source == len(steps):
+            steps.append(0)
+        yield line_of(source, steps[source], number)
+        steps[source] += 1
+        number += 1
+
+
+def of_block(block: int, step: int, number: int) -> bytes:
+    """A line of a block in the form of HDFS, the number-th of the log."""
+    component, message = LIFE[min(step, len(LIFE) - 1)]
+    text = message.format(block=f"blk_{block}", ip=f"10.250.{block % 250}.{number % 250}")
+    return f"{_at(number):%y%m%d %H%M%S} {number % 200} INFO {component}: {text}\n".encode()
+
+
+def of_host(host: int, step: int, number: int) -> bytes:
+    """A line of a host in the form of the public Linux log."""
+    text = SYSLOG[(host + step) % len(SYSLOG)].format(pid=number % 30_000, ip=f"10.250.{host % 250}.1")
+    return f"{_at(number):%b %e %H:%M:%S} combo{host} {text}\n".encode()
+
+
+def _at(number: int) -> datetime:
+    return datetime.fromtimestamp(START_S + number // LINES_PER_S, UTC)
 
 
 def repeated(lines: Iterable[bytes], times: int) -> Iterator[bytes]:

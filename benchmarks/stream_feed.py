@@ -23,18 +23,18 @@ _PROBE_NUMBER: Final = re.compile(rb"unheard of event (\d+) of")
 ARRIVE_S: Final = 60.0
 
 
-def fill(address: str, topic: str, lines: Iterable[bytes]) -> None:
-    """Write all lines, each to the partition of its block."""
-    asyncio.run(_fill(address, topic, lines))
+def fill(address: str, topic: str, lines: Iterable[bytes], source: re.Pattern[bytes] = BLOCK) -> None:
+    """Write all lines, each to the partition of its block, or of what else is its source."""
+    asyncio.run(_fill(address, topic, lines, source))
 
 
-async def _fill(address: str, topic: str, lines: Iterable[bytes]) -> None:
+async def _fill(address: str, topic: str, lines: Iterable[bytes], source: re.Pattern[bytes]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=address, max_batch_size=1 << 18)
     await producer.start()
     try:
         batches = [producer.create_batch() for _ in range(PARTITIONS)]
         for line in lines:
-            place, key = _placed(line)
+            place, key = _placed(line, source)
             if batches[place].append(key=key, value=line, timestamp=None) is None:
                 await producer.send_batch(batches[place], topic, partition=place)
                 batches[place] = producer.create_batch()
@@ -72,8 +72,8 @@ async def _paced(address: str, topic: str, lines: Iterable[bytes], rate: float) 
     return sent
 
 
-def _placed(line: bytes) -> tuple[int, bytes]:
-    found = BLOCK.search(line)
+def _placed(line: bytes, source: re.Pattern[bytes] = BLOCK) -> tuple[int, bytes]:
+    found = source.search(line)
     key = found[0] if found else b""
     return zlib.crc32(key) % PARTITIONS, key
 

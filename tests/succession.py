@@ -13,6 +13,7 @@ from detector.metrics.committed import Committed
 from detector.records import Alert, Record, Revision
 from detector.shard.bundles import Bundles, Cores
 from detector.shard.core import Core
+from detector.shard.stored import Room
 from detector.shard.work import ShardWork
 from detector.store.outbox import Enrolment
 from detector.store.sqlite import Store
@@ -86,7 +87,7 @@ class Run:
             bundles = Bundles(newest)
             cores = Cores(newest) if fence is None else bundles.of(fence, "the states")
             work = ShardWork(
-                cores.core, store, SHARD, fence, cache_sources=4, told=self._told, before=cores.before
+                cores.core, store, SHARD, fence, room=Room(4), told=self._told, before=cores.before
             )
             begin = 0 if fence is None else int(fence.fence)
             for end in ends:

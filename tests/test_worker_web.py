@@ -2,7 +2,7 @@
 
 import json
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from detector.config.options import RedisAt
@@ -22,6 +22,7 @@ from tests.workers import configured, said, spread, working
 
 SEED = 37
 WEB = '[web]\nlisten = "127.0.0.1:0"\n'
+STANDING_BY = "no shard is left for this worker, standing by"
 SHARDS = [Shard("logs", number) for number in range(2)]
 
 
@@ -111,6 +112,30 @@ class Steps:
         """Nothing to do."""
 
 
+def test_a_spare_worker_is_ready_and_takes_over(kafka: Broker, redis: Server, tmp_path: Path) -> None:
+    """One of two has the only partition: a roll-out need not wait for the other, which has it next."""
+    topic, bundle = "worker-web-spare", tmp_path / "bundle"
+    small_bundle(bundle, session=False)
+    topics.create(kafka.address, topic, partitions=1)
+    config = configured(
+        tmp_path / "tailrace.toml", bundle=bundle, broker=kafka.address, topic=topic, redis=redis.url,
+        more=WEB,
+    )  # fmt: skip
+    errors = [tmp_path / "one", tmp_path / "two"]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(working(config, one)) for one in errors]
+        ports = [port_of(one) for one in errors]
+        until(lambda: [ask(port, "/readyz")[0] for port in ports] == [200, 200])
+        (spare,) = (number for number, one in enumerate(errors) if said(one, STANDING_BY))
+        processes[1 - spare].terminate()
+        processes[1 - spare].wait()
+        lines = [line.rstrip(b"\n") for line in lines_of(SEED, 100)]
+        topics.produce(kafka.address, topic, lines)
+        decoded = ("tailrace_records_total", (("result", "decoded"),))
+        until(lambda: scraped(ports[spare])[decoded] == len(lines))
+        assert ask(ports[spare], "/readyz")[0] == 200
+
+
 def test_a_batch_that_does_not_end_is_not_live() -> None:
     """The loop goes round, and what is in hand does not; when it is done, all is well again."""
     clock = [0.0]
@@ -142,4 +167,20 @@ def test_a_worker_is_ready_while_it_holds_a_shard() -> None:
             watched.begin(shard, Begin(after=-1, fence=None))
             assert health.missing() == {}
         lose()
-        assert health.missing() == {"shards": "none is assigned"}
+        assert health.missing() == {"shards": "none is held"}
+
+
+def test_a_worker_that_stands_by_is_ready_until_it_ends() -> None:
+    """Or until it gets shards and can read none of them."""
+    health = Health(CONDITIONS, stall_s=60.0, clock=lambda: 0.0)
+    watched = Watched(Steps(health, [0.0]), health, Metrics(lambda: 0.0), lambda: None)
+    health.ready("store", True)
+
+    def stop() -> None:
+        watched.stopped(SHARDS[0], "gone")
+
+    for lose in (stop, watched.end):
+        watched.stand_by()
+        assert health.missing() == {}
+        lose()
+        assert health.missing() == {"shards": "none is held"}

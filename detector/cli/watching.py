@@ -82,7 +82,12 @@ def run(order: Order, settings: Settings, core: Core) -> int:
             start=order.start,
             max_line_bytes=core.rules.bounds.max_line_bytes,
         )
-        bounds = Bounds(settings.batch.max_lines, settings.batch.max_bytes, settings.state.cache_sources)
+        bounds = Bounds(
+            settings.batch.max_lines,
+            settings.batch.max_bytes,
+            settings.state.cache_sources,
+            settings.state.cache_bytes,
+        )
         bundles = Bundles(core, poll_s=settings.bundle.poll_s, told=partial(uses, shown.metrics))
         watch = Watch(core, store, follower, fence, bounds, shown.metrics.committed, bundles)
         _log.info(

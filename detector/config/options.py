@@ -59,6 +59,7 @@ class StateAt:
     cache_sources: Annotated[Count, say("Sources whose state stays in memory; others are read again.")] = (
         20_000
     )
+    cache_bytes: Annotated[Count, say("Most memory that these states take, about.")] = 134_217_728
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

@@ -119,6 +119,9 @@ class RedisAt:
     cache_sources: Annotated[
         Count, say("Sources of each partition whose state stays in memory; others are read again.")
     ] = 20_000
+    cache_bytes: Annotated[
+        Count, say("Most memory that these states take, about, over all partitions of a worker.")
+    ] = 134_217_728
     kept_revisions: Annotated[
         Count, say("Newest revisions of alerts of each partition that stay readable once delivered.")
     ] = 2_000

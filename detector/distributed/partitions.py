@@ -23,6 +23,7 @@ from detector.records import DeadLetter, Reject, ScoredEvent
 from detector.shard.bundles import Bundles, Cores
 from detector.shard.core import Core
 from detector.shard.hints import Hints
+from detector.shard.stored import ROOM_BYTES, Room
 from detector.shard.work import ShardWork
 from detector.store.contract import Fence, Store
 from detector.store.outbox import Enrolment
@@ -47,6 +48,7 @@ class Partitions:
         receivers: Iterable[Enrolment],
         *,
         cache_sources: int,
+        cache_bytes: int = ROOM_BYTES,
         counts: Mapping[str, PartitionCount] | None = None,
         bundles: Bundles | None = None,
         after: Callable[[bool], None] = lambda _: None,
@@ -57,6 +59,8 @@ class Partitions:
         max_lines: int = 4096,
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
+
+        Of all together they take at most `cache_bytes`, about.
 
         `counts` says how many partitions the topics had when the worker began; `bundles` where newer bundles
         than the core's come from.
@@ -74,7 +78,7 @@ class Partitions:
         self._told = told
         self._bundles, self._store = bundles or Bundles(core), store
         self._receivers = list(receivers)
-        self._cache_sources, self._after = cache_sources, after
+        self._room, self._after = Room(cache_sources, cache_bytes), after
         self._keeping, self._publish = keeping, publish
         self._arrivals: dict[Shard, tuple[Arrivals, Steady]] = {}
         self.counts = counts or {}
@@ -104,7 +108,7 @@ class Partitions:
             self._store,
             name,
             fence,
-            cache_sources=self._cache_sources,
+            room=self._room,
             told=self._told,
             publish=partial(self._publish, shard),
             before=cores.before,

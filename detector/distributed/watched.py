@@ -9,7 +9,7 @@ from detector.web.health import Health
 
 SHARDS, STORE = "shards", "store"
 CONDITIONS = (SHARDS, STORE)
-NONE_HELD = "none is assigned"
+NONE_HELD = "none is held"
 
 
 class Watched:
@@ -63,6 +63,11 @@ class Watched:
         """Hold nothing any more."""
         for shard in list(self._held):
             self._let_go(shard)
+        self._health.ready(SHARDS, False, NONE_HELD)
+
+    def stand_by(self) -> None:
+        """Others have all shards: there is nothing to wait for, and this worker is ready to take over."""
+        self._health.ready(SHARDS, True)
 
     def _let_go(self, shard: Shard) -> None:
         self._held.discard(shard)

@@ -96,7 +96,8 @@ class Worker:
                 with ExitStack() as stack:
                     partitions = stack.enter_context(self._connected(found, news))
                     work = stack.enter_context(self._routed(partitions))
-                    run(self._feed, stack.enter_context(self._watched(work, after)), stopping)
+                    watched = stack.enter_context(self._watched(work, after))
+                    run(self._feed, watched, stopping, watched.stand_by)
             except InDoubt:
                 raise
             except Unavailable as error:
@@ -137,6 +138,7 @@ class Worker:
                 store,
                 self._receivers,
                 cache_sources=settings.redis.cache_sources,
+                cache_bytes=settings.redis.cache_bytes,
                 counts=counts,
                 bundles=self._bundles,
                 after=after,
@@ -195,7 +197,7 @@ class Worker:
             yield work
 
     @contextmanager
-    def _watched(self, work: Work, after: Callable[[], None]) -> Iterator[Work]:
+    def _watched(self, work: Work, after: Callable[[], None]) -> Iterator[Watched]:
         watched = Watched(work, self._health, self._metrics, after)
         try:
             yield watched

@@ -14,6 +14,7 @@ from detector.metrics.committed import Told, nobody
 from detector.pipeline import sources_of
 from detector.shard.bundles import Bundles, Cores
 from detector.shard.core import Core
+from detector.shard.stored import ROOM_BYTES, Room
 from detector.shard.work import Counts, ShardWork
 from detector.store.contract import Fence, Store
 
@@ -27,6 +28,7 @@ class Bounds(msgspec.Struct, frozen=True):
     max_lines: int = 8_192
     max_bytes: int = 4 << 20
     cache_sources: int = 20_000
+    cache_bytes: int = ROOM_BYTES
 
 
 class Watch:
@@ -54,7 +56,7 @@ class Watch:
             store,
             SHARD,
             fence,
-            cache_sources=bounds.cache_sources,
+            room=Room(bounds.cache_sources, bounds.cache_bytes),
             told=told,
             before=cores.before,
             traces=True,

@@ -17,7 +17,7 @@ from detector.shard.core import Core
 from detector.shard.reader import decode_memories, encode_memories
 from detector.shard.remembered import Succession
 from detector.shard.sides import Sides, handed_over, retire
-from detector.shard.stored import Codec, States, StoredStates
+from detector.shard.stored import Codec, Room, States, StoredStates
 from detector.shard.succession import Pair, advance_both
 from detector.stages.header import header
 from detector.stages.judge import closing, state
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
     store: States
     shard: str
-    capacity: int  # of memory, in sources
+    room: Room  # in memory
 
 
 class Judging(Protocol):
@@ -75,8 +75,12 @@ class Alone:
         """Begin with no state in memory."""
         self._core = core
         bundle_id = core.bundle.id
-        codec = Codec(partial(state.encode, bundle_id=bundle_id), partial(state.decode, bundle_id=bundle_id))
-        self._states = StoredStates(place.store, place.shard, codec, place.capacity)
+        codec = Codec(
+            partial(state.encode, bundle_id=bundle_id),
+            partial(state.decode, bundle_id=bundle_id),
+            state.memory_bytes,
+        )
+        self._states = StoredStates(place.store, place.shard, codec, place.room)
 
     @property
     def also(self) -> None:
@@ -126,9 +130,11 @@ class Both:
         self._old, self._new, self._old_id, self._before = old, new, old_id, before
         new_id = new.bundle.id
         codec = Codec(
-            partial(sides.encode, old=old_id, new=new_id), partial(sides.decode, old=old_id, new=new_id)
+            partial(sides.encode, old=old_id, new=new_id),
+            partial(sides.decode, old=old_id, new=new_id),
+            sides.memory_bytes,
         )
-        self._states = StoredStates(place.store, place.shard, codec, place.capacity)
+        self._states = StoredStates(place.store, place.shard, codec, place.room)
         self.left = before.left
         self._read_before: dict[tuple[str, int, int], Line] = {}
         self._reader = None

@@ -6,6 +6,7 @@ from detector.errors import BadSetup
 from detector.records import Revision
 from detector.shard.remembered import named
 from detector.stages.judge import alerts, lives
+from detector.stages.judge import state as one_state
 from detector.stages.judge.alerts import SILENCE
 from detector.stages.judge.state import CODEC_VERSION, SourceState
 
@@ -60,6 +61,11 @@ def decode(data: bytes, old: str, new: str) -> Sides:
     if stored.owner == new or stored.state.ended:
         return Sides(None, stored.state)
     return Sides(stored.state, stored.beside, stored.seen)
+
+
+def memory_bytes(sides: Sides) -> int:
+    """Roughly what both states take in memory."""
+    return sum(one_state.memory_bytes(one) for one in (sides.old, sides.new) if one is not None)
 
 
 def retire(state: SourceState, at_us: int | None) -> list[Revision]:

@@ -2,9 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
+
+ROOM_BYTES: Final = 128 << 20
 
 
 class States(Protocol):
@@ -22,37 +25,68 @@ class Codec(NamedTuple, Generic[T]):
 
     encode: Callable[[T], bytes]
     decode: Callable[[bytes], T]
+    memory_bytes: Callable[[T], int]  # that a decoded one takes, roughly
+
+
+class Room:
+    """The memory that states of all shards of a process may take: each shard has an equal part.
+
+    A worker may come to have many more shards than usual, when others are gone.
+    """
+
+    def __init__(self, sources: int, max_bytes: int = ROOM_BYTES) -> None:
+        """So many sources of each shard, and so many bytes of all."""
+        self.sources, self._max_bytes = sources, max_bytes
+        self._shards: WeakSet[StoredStates[Any]] = WeakSet()
+
+    @property
+    def part_bytes(self) -> int:
+        """What one shard may take."""
+        return self._max_bytes // max(1, len(self._shards))
+
+    def join(self, states: "StoredStates[Any]") -> None:
+        """Let another shard in; it leaves when nobody uses it any more."""
+        self._shards.add(states)
+        for one in self._shards:
+            one.shrink()
 
 
 class StoredStates(Generic[T]):
-    """The states of one shard; at most `capacity` of them stay in memory.
+    """The states of one shard; as many of them stay in memory as there is room for.
 
     What is kept here must be committed before the next load: the store is read for what is not in memory.
     """
 
-    def __init__(self, store: States, shard: str, codec: Codec[T], capacity: int) -> None:
+    def __init__(self, store: States, shard: str, codec: Codec[T], room: Room) -> None:
         """Begin with nothing in memory."""
         self._store = store
         self._shard = shard
         self._codec = codec
-        self._capacity = capacity
-        self._recent: OrderedDict[str, T] = OrderedDict()
+        self._room = room
+        self._recent: OrderedDict[str, tuple[T, int]] = OrderedDict()
+        self._bytes = 0
+        room.join(self)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What those in memory take, roughly."""
+        return self._bytes
 
     def load(self, sources: Iterable[str]) -> dict[str, T]:
-        """The states of those of the sources that live; the caller may consume them.
+        """The states of those of the sources that live, with one read; the caller may consume them.
 
         Raises:
             BadSetup: a stored state belongs to another bundle.
         """
         recent, states, unknown = self._recent, dict[str, T](), []
         for source in sources:
-            state = recent.get(source)
-            if state is None:
+            found = recent.get(source)
+            if found is None:
                 unknown.append(source)
             else:
-                states[source] = state
+                states[source] = found[0]
         decode = self._codec.decode
-        for source, data in self._store.load(self._shard, unknown).items():
+        for source, data in self._store.load(self._shard, unknown).items() if unknown else ():
             states[source] = decode(data)
         return states
 
@@ -62,16 +96,26 @@ class StoredStates(Generic[T]):
 
     def keep(self, states: dict[str, T | None]) -> dict[str, bytes | None]:
         """Remember what a batch left, and give what is to be committed of it."""
-        recent, encode = self._recent, self._codec.encode
+        recent, encode, memory_bytes = self._recent, self._codec.encode, self._codec.memory_bytes
         encoded: dict[str, bytes | None] = {}
+        taken = 0
         for source, state in states.items():
+            before = recent.pop(source, None)
+            taken -= 0 if before is None else before[1]
             if state is None:
-                recent.pop(source, None)
                 encoded[source] = None
             else:
-                recent[source] = state
-                recent.move_to_end(source)
+                size = len(source) + memory_bytes(state)
+                recent[source] = state, size
+                taken += size
                 encoded[source] = encode(state)
-        while len(recent) > self._capacity:
-            recent.popitem(last=False)
+        self._bytes += taken
+        self.shrink()
         return encoded
+
+    def shrink(self) -> None:
+        """Forget the oldest beyond what there is room for."""
+        recent, sources, room_bytes = self._recent, self._room.sources, self._room.part_bytes
+        while recent and (len(recent) > sources or self._bytes > room_bytes):
+            _, (_, size) = recent.popitem(last=False)
+            self._bytes -= size

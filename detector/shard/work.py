@@ -21,6 +21,7 @@ from detector.shard.intake import Intake
 from detector.shard.judging import Alone, Both, Judged, Judging, Place
 from detector.shard.reader import decode_memories, encode_memories
 from detector.shard.remembered import Remembered, Succession
+from detector.shard.stored import Room
 from detector.store.contract import Commit, Fence, Store
 
 _log: Final = structlog.get_logger("shards")
@@ -57,7 +58,7 @@ class ShardWork:
         shard: str,
         fence: Fence | None,
         *,
-        cache_sources: int,
+        room: Room,
         told: Told = nobody,
         publish: Callable[[Core, Sequence[ScoredEvent]], None] = lambda _core, _events: None,
         before: Core | None = None,
@@ -66,11 +67,12 @@ class ShardWork:
         """Go on from a fence; `publish` gets scores before their commit, `told` of it once written.
 
         `traces` says whether each origin has all lines of its traces; only then are they judged.
+        `room` is the memory for states, which other shards may share.
         `before` is the core of the bundle before, where the fence names one and it is still there.
         """
         self._core, self._store, self.shard, self._told = core, store, shard, told
         self._publish = publish
-        self._place = Place(store, shard, cache_sources)
+        self._place = Place(store, shard, room)
         known = remembered.of_fence(fence)
         self._memories = known.memories
         self.reader = core.new_reader()

@@ -81,6 +81,11 @@ def build(member: Member) -> App:
     async def revoked(*_: Any, **__: Any) -> None:
         await member.release()
 
+    @app.on_partitions_assigned.connect
+    async def assigned(*given: Any, **_: Any) -> None:
+        if not given[-1]:  # no shards; else `begin` takes them
+            member.stand_by()
+
     return app
 
 

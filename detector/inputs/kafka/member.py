@@ -5,7 +5,7 @@ Runs in the main loop; the shell's calls run in a thread of their own.
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import structlog
@@ -27,7 +27,7 @@ log = structlog.get_logger("kafka")
 class Member:
     """One member of the group at work."""
 
-    def __init__(self, feed: Feed, work: Work) -> None:
+    def __init__(self, feed: Feed, work: Work, spare: Callable[[], None] = lambda: None) -> None:
         """Start with no shards; to be made inside the loop."""
         self._loop = loop = asyncio.get_running_loop()
         self.feed, self.lanes = feed, Lanes()
@@ -35,7 +35,7 @@ class Member:
         self.started: asyncio.Future[FetchThread] = loop.create_future()
         self.failed: asyncio.Future[None] = loop.create_future()
         self.has_left = False  # the group, and nothing of the client is left
-        self._work = work
+        self._work, self._spare = work, spare
 
     def say_started(self, thread: FetchThread) -> None:
         """Note that the client is there; called in its thread."""
@@ -142,6 +142,11 @@ class Member:
             answered_s=time.monotonic(),
         )
         await self.hand.do(self._work.begin, shard, begin)
+
+    def stand_by(self) -> None:
+        """Note that the group has given out its shards, and none of them to us."""
+        log.info("no shard is left for this worker, standing by")
+        self._spare()
 
     async def drop(self) -> None:
         """Let go of all shards, once the batch in hand is done."""

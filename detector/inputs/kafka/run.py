@@ -1,6 +1,7 @@
 """Run a worker until it is told to end or something is wrong. Talks to Kafka; starts threads."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -23,8 +24,10 @@ LOOK_S = 0.1  # how often to ask whether the worker is to end
 log = structlog.get_logger("kafka")
 
 
-def run(feed: Feed, work: Work, stopping: Stopping) -> None:
+def run(feed: Feed, work: Work, stopping: Stopping, spare: Callable[[], None] = lambda: None) -> None:
     """Read the group's share of the topics until told to end; then finish the batch in hand and leave.
+
+    `spare` is called whenever the group has given out all shards, and none of them to us.
 
     Raises:
         Unavailable: Kafka cannot be reached.
@@ -35,16 +38,16 @@ def run(feed: Feed, work: Work, stopping: Stopping) -> None:
     # cancellation, and where no broker answers they do not.
     loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(_run(feed, work, stopping))
+        loop.run_until_complete(_run(feed, work, stopping, spare))
     finally:
         _abandon(loop)
         loop.close()
 
 
-async def _run(feed: Feed, work: Work, stopping: Stopping) -> None:
+async def _run(feed: Feed, work: Work, stopping: Stopping, spare: Callable[[], None]) -> None:
     if not await _checked(feed, stopping):
         return
-    member = Member(feed, work)
+    member = Member(feed, work, spare)
     try:
         await serve(member, build(member), stopping)
     except InDoubt:

@@ -16,6 +16,10 @@ MAX_PATTERNS = 64  # patterns of unknown lines a source remembers; the oldest is
 MAX_SLOTS = 1024  # templates in a rarity table; the longest unseen is forgotten
 MAX_ALERTS = 8  # new templates of one source that alert at the same time
 
+_BARE_BYTES = 1000  # in memory: a state, or a part of one, with its numbers and its place in a table
+_ITEM_BYTES = 110  # an entry of a dict with its key and its value
+_LINE_BYTES = 250  # a line with its position
+
 
 class Worst(msgspec.Struct, array_like=True, gc=False):
     """The most surprising event of a session so far, kept as evidence for its ending."""
@@ -123,6 +127,17 @@ def decode(data: bytes, bundle_id: str) -> SourceState:
             f"(codec {CODEC_VERSION}); use that bundle or start with a new state file"
         )
     return state
+
+
+def memory_bytes(state: SourceState) -> int:
+    """Roughly what a decoded state takes in memory, where small objects cost several times their bytes."""
+    size = _BARE_BYTES + len(state.hidden) + len(state.counts) + len(state.ring)
+    size += _ITEM_BYTES * (len(state.patterns) + len(state.alert_ids))
+    if state.rarity is not None:
+        size += _ITEM_BYTES * (len(state.rarity.last_seen) + 2 * len(state.rarity.counts))
+    if state.worst is not None:
+        size += _BARE_BYTES + _LINE_BYTES * len(state.worst.before)
+    return size + sum(_BARE_BYTES + len(one.payload) + _LINE_BYTES * len(one.after) for one in state.alerts)
 
 
 def count_matrix(states: list[SourceState]) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:

@@ -56,7 +56,7 @@ def nodes_at(settings: RedisAt) -> Nodes:
 def store_at(settings: RedisAt) -> RedisStore:
     """The store in it, with connections of its own; call `check` on one of them first."""
     bounds = Bounds(settings.kept_revisions, settings.kept_rejects, settings.kept_reject_bytes)
-    return RedisStore(nodes_at(settings), settings.key_prefix, bounds, settings.cache_sources)
+    return RedisStore(nodes_at(settings), settings.key_prefix, bounds)
 
 
 def check(nodes: Nodes) -> Server:

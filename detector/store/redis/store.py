@@ -1,7 +1,7 @@
 """States, fences, rejects and outbox of many shards in Redis, a shard's batch in one script. Talks to Redis.
 
-One process writes to a shard. What it has read or written of it stays in memory, and is right as long as the
-shard's fence is the one that this process knows: a commit names number and id of the commit before it.
+One process writes to a shard. What it knows of it is right as long as the shard's fence is the one that it
+knows: a commit names number and id of the commit before it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,9 +15,9 @@ from detector.store.redis import encoding, scripts
 from detector.store.redis.keys import key, keys
 from detector.store.redis.nodes import Nodes
 from detector.store.redis.pack import pack
-from detector.store.redis.recent import Recent
 
-READ_CHUNK = 1_000  # sources in one command
+READ_CHUNK = 10_000  # sources in one command: more than a batch of the usual size has
+SCAN_COUNT = 1_000
 
 
 class _Known(msgspec.Struct):
@@ -28,19 +28,17 @@ class _Known(msgspec.Struct):
     before: str  # id of the commit before it
     sources: int
     receivers: list[str]
-    recent: Recent
     next_due_us: float | None = None  # nothing is due before; None where that is not known
 
 
 class RedisStore:
     """The shards under one key prefix."""
 
-    def __init__(self, nodes: Nodes, prefix: str, bounds: encoding.Bounds, cache_sources: int) -> None:
+    def __init__(self, nodes: Nodes, prefix: str, bounds: encoding.Bounds) -> None:
         """Read nothing yet."""
         self._nodes = nodes
         self._prefix = prefix
         self._bounds = bounds
-        self._cache_sources = cache_sources
         self._shards: dict[str, _Known] = {}
 
     def close(self) -> None:
@@ -74,7 +72,6 @@ class RedisStore:
             before=(before or b"").decode(),
             sources=int(sources or 0),
             receivers=self._receivers(shard),
-            recent=Recent(self._cache_sources),
         )
         return None if number is None else Fence(int(number), rest[0].decode(), rest[1], rest[2])
 
@@ -100,16 +97,13 @@ class RedisStore:
 
     def load(self, shard: str, sources: Iterable[str]) -> dict[str, bytes]:
         """The stored states of these sources, as far as there are any."""
-        known, at = self._known(shard), self._key(shard, "states")
-        states, missing = known.recent.split(sources)
-        if len(known.recent) == known.sources:
-            return states  # all that there are
-        for start in range(0, len(missing), READ_CHUNK):
-            names = missing[start : start + READ_CHUNK]
+        at, wanted, states = self._key(shard, "states"), list(sources), dict[str, bytes]()
+        if not self._known(shard).sources:
+            return states
+        for start in range(0, len(wanted), READ_CHUNK):
+            names = wanted[start : start + READ_CHUNK]
             values = self._nodes.ask(at, "HMGET", at, *names)
-            found = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-            known.recent.keep(found)
-            states.update(found)
+            states |= {name: value for name, value in zip(names, values, strict=True) if value is not None}
         return states
 
     def sources(self, shard: str) -> int:
@@ -159,7 +153,6 @@ class RedisStore:
         self._shards[shard] = known
         known.number, known.commit_id, known.before = commit.based_on + 1, commit_id, before
         known.sources, known.next_due_us = reply[1], float(reply[2] or "inf")
-        known.recent.keep(commit.states)
 
     def _known(self, shard: str) -> _Known:
         if shard not in self._shards:
@@ -174,7 +167,7 @@ class RedisStore:
         """Every source once: a scan may come across one again while the table grows."""
         at, cursor, seen = self._key(shard, "states"), b"0", set()
         while True:
-            cursor, row = self._nodes.ask(at, "HSCAN", at, cursor, "COUNT", READ_CHUNK)
+            cursor, row = self._nodes.ask(at, "HSCAN", at, cursor, "COUNT", SCAN_COUNT)
             for source, state in zip(row[::2], row[1::2], strict=True):
                 if source not in seen:
                     seen.add(source)
