@@ -2,16 +2,19 @@
 
 import gc
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from detector.config.options import RedisAt
-from detector.distributed.partitions import Partitions
+from detector.distributed.partitions import COMMITS, Partitions
 from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
+from detector.metrics.committed import Committed, Told, nobody
 from detector.shard.stored import ROOM_BYTES, Codec, Room, StoredStates
+from detector.shard.work import MAX_DUE
+from detector.stages.decode.clock import CONFIRMING_LINES
 from detector.stages.judge.state import SourceState, decode, memory_bytes
 from detector.store.redis.connect import store_at
 from detector.store.redis.store import RedisStore
@@ -23,7 +26,9 @@ from tests.watching import START_S, core_of
 SHARD = Shard("logs", 0)
 BATCH = 500
 LITTLE = 1 << 20  # bytes, of some hundred states
-DAYS_60_S = 60 * 86_400.0
+DAY_S = 86_400.0
+DAYS_60_S = 60 * DAY_S
+FAR_US = 1 << 62
 SESSIONS = pytest.mark.parametrize("session", [True, False], ids=["sessions", "streams"])
 
 
@@ -38,10 +43,13 @@ class Growing:
 
     def hear(self, first: int, last: int, lines: int = 1) -> None:
         """So many lines of each of these sources, in batches."""
+        self.hear_at([(number / 1000, number) for number in range(first, last) for _ in range(lines)])
+
+    def hear_at(self, said: Sequence[tuple[float, int]]) -> None:
+        """Lines at these times, of these sources."""
         values = [
-            log_line(START_S + number / 1000, f"web-{number}", (number + line) % TEMPLATES, number).rstrip()
-            for number in range(first, last)
-            for line in range(lines)
+            log_line(START_S + at_s, f"web-{number}", (index + number) % TEMPLATES, number).rstrip()
+            for index, (at_s, number) in enumerate(said)
         ]
         for start in range(0, len(values), BATCH):
             some = values[start : start + BATCH]
@@ -62,13 +70,14 @@ def server() -> Server:
 
 @contextmanager
 def growing(
-    server: Server, folder: Path, *, session: bool, cache_bytes: int
+    server: Server, folder: Path, *, session: bool, cache_bytes: int, told: Told = nobody
 ) -> Iterator[tuple[Growing, RedisStore]]:
     """A worker that may keep as many sources in memory as these bytes hold."""
     small_bundle(folder / "bundle", session=session)
     with closing(store_at(RedisAt(url=server.url))) as store:
         core = core_of(folder / "bundle", session=session)
-        yield Growing(Partitions(core, store, [], cache_sources=10**6, cache_bytes=cache_bytes)), store
+        work = Partitions(core, store, [], cache_sources=10**6, cache_bytes=cache_bytes, told=told)
+        yield Growing(work), store
 
 
 def grown_by(work: Growing) -> int:
@@ -104,9 +113,35 @@ def test_what_has_ended_leaves_redis_altogether(server: Server, tmp_path: Path, 
     with growing(server, tmp_path, session=session, cache_bytes=LITTLE) as (work, store):
         work.hear(0, 3_000, lines=2)
         assert store.sources(str(SHARD)) == 3_000
-        work.partitions.tick(SHARD, DAYS_60_S)
+        while store.due(str(SHARD), FAR_US, 1):
+            work.partitions.tick(SHARD, DAYS_60_S)
         assert store.sources(str(SHARD)) == 0
     assert {name for name in server("KEYS", "*") if name.endswith((b":states", b":due"))} == set()
+
+
+def test_endings_do_not_hold_up_a_worker(server: Server, tmp_path: Path) -> None:
+    """Where more end at once than a second's work, the rest ends at the next ticks."""
+    with growing(server, tmp_path, session=True, cache_bytes=LITTLE) as (work, store):
+        work.hear(0, 10_000)
+        left = [store.sources(str(SHARD))]
+        while left[-1]:
+            work.partitions.tick(SHARD, DAYS_60_S)
+            left.append(store.sources(str(SHARD)))
+            assert left[-2] - MAX_DUE * COMMITS <= left[-1] < left[-2]
+
+
+def test_a_clock_that_goes_back_ends_all_that_were_due_in_small_commits(
+    server: Server, tmp_path: Path
+) -> None:
+    """What was due while it was ahead is said, and no commit is larger than a batch with what it takes up."""
+    told: list[Committed] = []
+    with growing(server, tmp_path, session=True, cache_bytes=LITTLE, told=told.append) as (work, _):
+        work.hear(0, 4_000)
+        ahead = [(DAY_S, 4_000)] * CONFIRMING_LINES
+        work.hear_at([*ahead, *[(0.0, 4_001)] * CONFIRMING_LINES])
+    closed = [one.source for each in told for one in each.done.closed]
+    assert {f"job-{number}" for number in range(4_000)} <= set(closed)
+    assert max(len(one.done.states) for one in told) <= BATCH + MAX_DUE
 
 
 @SESSIONS

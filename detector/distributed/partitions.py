@@ -30,6 +30,7 @@ from detector.store.outbox import Enrolment
 from detector.store.redis.topics import PartitionCount
 
 SECOND_US = 1_000_000
+COMMITS = 8  # at a time of what is due, less than a second's work: other partitions wait, and a rebalance
 
 _log = structlog.get_logger("shards")
 
@@ -181,7 +182,7 @@ class Partitions:
         is_routed = self._is_routed(batch.shard)
         work.intake.rejects = [packs.lying(one) for one in letters] if is_routed else letters
         work.take(taken, self._position(batch.shard, batch.last), judged.revisions)
-        work.pass_time(taken.clock_us or 0)
+        work.pass_time(taken.clock_us or 0, most_commits=COMMITS)
         self._hints.tell(work.intake, whole=False)
         self._after(work.counts.said > said)
 
@@ -216,7 +217,8 @@ class Partitions:
         work.upgrade(self._bundles.newest())
         if work.clock_us:
             unread = self._unread_feeds(shard, quiet_s)
-            work.pass_time(work.intake.closing_us(unread, round(quiet_s * SECOND_US)))
+            closing_us = work.intake.closing_us(unread, round(quiet_s * SECOND_US))
+            work.pass_time(closing_us, most_commits=COMMITS)
         self._after(work.counts.said > said)
 
     def _unread_feeds(self, shard: Shard, quiet_s: float) -> frozenset[str]:

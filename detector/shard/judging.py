@@ -179,7 +179,8 @@ class Both:
         began_s = perf_counter()
         after, told = advance_both(loaded, batch, self._pair)
         score_s = perf_counter() - began_s
-        self._read_before.clear()
+        if batch.lines:  # else they are still to come: the time is passed before them
+            self._read_before.clear()
         self.left += _left(after) - left
         scored = [(self._pair.old, told.old.events), (self._pair.new, told.new.events)]
         return Judged(told.together(), self._states.keep(after), _appeared(after, appeared), score_s, scored)

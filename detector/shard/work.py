@@ -3,6 +3,7 @@
 Nothing counts before its commit: after a crash the shell begins where the last commit ended.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from time import perf_counter
@@ -101,6 +102,8 @@ class ShardWork:
 
     def take(self, batch: Batch, fence: bytes, more: Sequence[Revision] = ()) -> None:
         """Commit what a batch calls for, and more revisions, together with the input's position behind it."""
+        if batch.falls:
+            self._pass_before(batch)
         self._fence = fence
         self._memories = encode_memories(self.reader.memories)
         of_traces = (
@@ -108,9 +111,16 @@ class ShardWork:
         )
         self._advance(batch, more=[*more, *of_traces])
 
-    def pass_time(self, clock_us: int, spare: AbstractSet[str] = frozenset()) -> None:
-        """Say what the clock alone calls for, where it calls for something; not of the sources to spare."""
-        while self._due(clock_us, 1, spare):
+    def pass_time(
+        self, clock_us: int, spare: AbstractSet[str] = frozenset(), *, most_commits: int = sys.maxsize
+    ) -> None:
+        """Say what the clock alone calls for, where it calls for something; not of the sources to spare.
+
+        What is left after so many commits stays due, however late it is said.
+        """
+        left = most_commits
+        while left and self._due(clock_us, 1, spare):
+            left -= 1
             done = self._advance(Batch([], [], [], clock_us), spare)
             for source, at in done.due_us.items():
                 if at is not None and at < clock_us:
@@ -119,6 +129,15 @@ class ShardWork:
             said := self._hops.pass_time(clock_us - self._core.policy.lateness_us)
         ):
             self._commit(Judged(Advance({}, {}, said, [], [], 0, 0), {}, 0), _nothing(clock_us))
+
+    def _pass_before(self, batch: Batch) -> None:
+        """Say what a clock calls for that goes back within the batch, of sources that have no line in it.
+
+        Later it could not be said. They may be all there are, too many for the batch's own commit.
+        """
+        rejects, self.intake.rejects = self.intake.rejects, []  # those go with the lines
+        self.pass_time(batch.latest_us, sources_of(batch.lines))
+        self.intake.rejects = rejects
 
     def upgrade(self, newest: Core) -> None:
         """Go on with the newest bundle from here, which is between two batches.
@@ -189,7 +208,7 @@ class ShardWork:
         self, batch: Batch, spare: AbstractSet[str] = frozenset(), more: Sequence[Revision] = ()
     ) -> Advance:
         """One batch, with what is due by its clock, through the core and into the store."""
-        # What a clock called for that went back within the batch cannot be said later: it is taken up whole.
+        # What is left of what a clock called for that went back within the batch: it cannot be said later.
         most = ALL_DUE if batch.falls else MAX_DUE
         names = sorted(sources_of(batch.lines).union(self._due(batch.latest_us, most, spare)))
         judged = self._judging.advance(names, batch)
