@@ -43,7 +43,7 @@ SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 # The numbers of the protocol.
 RESOURCES = {"topic": 2, "group": 3, "transactional-id": 5}
 PATTERNS = {"literal": 3, "prefixed": 4}
-OPERATIONS = {"READ": 3, "WRITE": 4, "CREATE": 5, "DESCRIBE": 8}
+OPERATIONS = {"READ": 3, "WRITE": 4, "CREATE": 5, "DESCRIBE": 8, "DESCRIBE_CONFIGS": 10}
 ANY, ALLOW = 1, 3
 
 

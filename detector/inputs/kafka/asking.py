@@ -21,6 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from detector.errors import BadSetup, Unavailable
 from detector.inputs.kafka import faults
 from detector.inputs.kafka.connection import Connection, client_options
+from detector.inputs.kafka.faults import Doing
 from detector.inputs.kafka.feed import Shard
 from detector.inputs.kafka.reach import reach
 
@@ -32,7 +33,6 @@ FIRST_BYTES = 1 << 16  # of each of them
 
 T = TypeVar("T")
 C = TypeVar("C")
-Doing = Literal["READ", "WRITE"]
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -192,13 +192,13 @@ def make(
         if error is TopicAlreadyExistsError:
             return False
         problem = error(name, *said)
-        if code and not problem.retriable and faults.refusal(problem, connection, "WRITE") is None:
+        if code and not problem.retriable and faults.refusal(problem, connection, "CREATE") is None:
             raise BadSetup(f"Kafka at {connection.names} does not make topic {name}: {problem}")
         if code:
             raise problem
         return True
 
-    return _ask(connection, asked, "WRITE")
+    return _ask(connection, asked, "CREATE")
 
 
 def _replication(parts: list[dict[str, Any]]) -> int:
@@ -220,7 +220,7 @@ def _assigned(encoded: bytes) -> list[Shard]:
 
 
 def _ask(
-    connection: Connection, work: Callable[[AIOKafkaAdminClient], Awaitable[T]], doing: Doing = "READ"
+    connection: Connection, work: Callable[[AIOKafkaAdminClient], Awaitable[T]], doing: Doing = "DESCRIBE"
 ) -> T:
     @asynccontextmanager
     async def opened() -> AsyncIterator[AIOKafkaAdminClient]:

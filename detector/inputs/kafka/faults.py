@@ -1,18 +1,18 @@
 """What a failure of Kafka's client means to people, and what mends it. No I/O."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from aiokafka import errors
 
 from detector.errors import BadSetup, Stuck, TailraceError, Unavailable
 from detector.inputs.kafka.connection import Connection
 
-SEE = "give it that right, docs/kafka.md has the commands"
+Doing = Literal["READ", "WRITE", "DESCRIBE", "CREATE"]
+
+SEE: Final = "give it that right, docs/kafka.md has the commands"
 
 
-def explained(
-    error: BaseException, connection: Connection, doing: Literal["READ", "WRITE"] = "READ"
-) -> BaseException:
+def explained(error: BaseException, connection: Connection, doing: Doing = "READ") -> BaseException:
     """The error that says what to do; `doing` is what was being done to a topic.
 
     One that nobody foresaw is given back as it is.
@@ -31,16 +31,15 @@ def explained(
     return error
 
 
-def refusal(
-    error: BaseException, connection: Connection, doing: Literal["READ", "WRITE"] = "READ"
-) -> BadSetup | None:
+def refusal(error: BaseException, connection: Connection, doing: Doing = "READ") -> BadSetup | None:
     """What the configuration or the user's rights lack, None where the error is another."""
     sentence: str | None
     match error:
         case errors.TopicAuthorizationFailedError():
             sentence = f"{connection.user} may not {doing} topic {_named(error)}: {SEE}"
         case errors.GroupAuthorizationFailedError():
-            sentence = f"{connection.user} may not READ group {_named(error)}: {SEE}"
+            done = "DESCRIBE" if doing == "DESCRIBE" else "READ"
+            sentence = f"{connection.user} may not {done} group {_named(error)}: {SEE}"
         case errors.TransactionalIdAuthorizationFailed():
             sentence = f"{connection.user} may not WRITE transactional id {_named(error)}: {SEE}"
         case errors.ClusterAuthorizationFailedError():  # asked for the number of a producer
