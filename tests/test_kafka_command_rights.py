@@ -28,7 +28,7 @@ start = "earliest"
 [kafka]
 brokers = [{broker}]
 topics = ["logs"]
-group = {names}
+group = {group}
 routed_topic = "{names}-routed"
 dead_letter_topic = "{names}-dead-letters"
 scores_topic = "{names}-scores"

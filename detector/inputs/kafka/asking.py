@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from detector.errors import BadSetup, Unavailable
@@ -102,6 +102,8 @@ def group(connection: Connection, name: str) -> Group:
         while True:
             try:
                 return await once(admin)
+            except GroupAuthorizationFailedError as error:
+                raise GroupAuthorizationFailedError(name) from error  # some say it in a sentence
             except KafkaError as error:
                 # The first who asks for a group lets the brokers make the topic for it.
                 if not error.retriable:
@@ -191,11 +193,11 @@ def make(
         error = for_code(code)
         if error is TopicAlreadyExistsError:
             return False
-        problem = error(name, *said)
-        if code and not problem.retriable and faults.refusal(problem, connection, "CREATE") is None:
+        if code and not error.retriable and faults.refusal(error(name), connection, "CREATE") is None:
+            problem = error(name, *said)
             raise BadSetup(f"Kafka at {connection.names} does not make topic {name}: {problem}")
         if code:
-            raise problem
+            raise error(name)
         return True
 
     return _ask(connection, asked, "CREATE")
