@@ -4,18 +4,24 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.json import encode as encode_json
+from structlog.testing import capture_logs
 
+from detector.distributed.partitions import Partitions, Position
 from detector.distributed.trials import Mark, encoded
 from detector.inputs.kafka.asking import begin_anew
 from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.feed import Shard
+from detector.store.contract import Commit
 from detector.store.redis.connect import store_at
 from tests.kafka_feeds import Keeper, feed_of, lines_of, running
 from tests.places import Place
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.servers.redis import Server
-from tests.watching import until
+from tests.small_bundle import small_bundle
+from tests.watching import core_of, until
+from tests.workers import fences
 
 HOUR_MS = 3_600_000
 
@@ -89,10 +95,44 @@ def test_a_shard_that_is_reset_begins_anew(kafka: Broker, redis: Server, tmp_pat
     assert (said.returncode, place.kept()) == (0, before)
     assert "--yes removes them" in said.stderr
     assert place.run("shards", "reset", "reset-one-1", "--yes").returncode == 0
-    assert place.kept() == {"reset-one-0", "reset-one-11"}
+    with closing(store_at(place.at)) as store:
+        assert (store.fence("reset-one-1"), store.all_states("reset-one-1")) == (None, {})
+        assert store.all_states("reset-one-0") == store.all_states("reset-one-11") == {"web": b"1"}
     missing = place.run("shards", "reset", "reset-one-7", "--yes")
     assert missing.returncode == 2
-    assert "nothing is kept of reset-one-7: there are reset-one-0, reset-one-11" in missing.stderr
+    assert (
+        "nothing is kept of reset-one-7: there are reset-one-0, reset-one-1, reset-one-11" in missing.stderr
+    )
+
+
+@pytest.mark.parametrize("is_routed", [True, False], ids=["routed", "keyed"])
+def test_a_worker_begins_a_shard_that_was_reset_where_the_command_says(
+    kafka: Broker, redis: Server, tmp_path: Path, is_routed: bool
+) -> None:
+    """Though the group still knows of what was before: nobody takes it for a fence that was lost."""
+    topic = f"begins-{'routed' if is_routed else 'keyed'}"
+    read = f"{topic}-routed" if is_routed else topic
+    place = Place(tmp_path, kafka, redis, topic, "keyed = false" if is_routed else "keyed = true")
+    topics.create(kafka.address, read)
+    topics.produce(kafka.address, read, lines_of(20))
+    core = core_of(small_bundle(tmp_path / "bundle", session=False).path)
+    shard = Shard(read, 0)
+    feed = feed_of(
+        kafka.address, read, group=topic, start="latest", whole=frozenset([read] if is_routed else [])
+    )
+    with closing(store_at(place.at)) as store:
+        store.commit(Commit(str(shard), 0, core.bundle.id, encode_json(Position(9)), b"", {}, {}, [], []))
+        for expected in (10, 20 if is_routed else 0):
+            with capture_logs() as said:
+                work = Partitions(core, store, [], cache_sources=9)
+                with running(feed, work) as worker:
+                    until(lambda: fences(place.at).get(str(shard)) == 19 or worker.has_ended)
+                    until(lambda: topics.committed(kafka.address, topic, read) == 20 or worker.has_ended)
+                    lines = sum(one.counts.lines for one in work.works.values())
+                assert lines == expected
+            assert not any("lost its fence" in one["event"] for one in said)
+            done = place.run("shards", "reset", str(shard), "--yes")
+            assert ("at its start" if is_routed else "at end (input.start)") in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ def show(*, output: Format = "text", config: ConfigFile = None) -> None:
 def reset(shard: ShardName, /, *, yes: Yes = False, config: ConfigFile = None) -> None:
     """Begin a partition anew: remove its fence, states and alerts; it is then read as input.start says.
 
+    One of the routed topic is read from its start: what lies there was routed and is not judged.
+
     Stop the worker that has it first: otherwise that is refused at its next commit, and begins it anew.
 
     Example: tailrace shards reset logs-3 --yes
@@ -70,7 +72,7 @@ def reset(shard: ShardName, /, *, yes: Yes = False, config: ConfigFile = None) -
             said = _reset_routing(settings, nodes, shard, yes=yes)
         else:
             said = _reset_states(settings, nodes, shard, yes=yes)
-    sys.stderr.write(f"{shard}: {said} (input.start)\n")
+    sys.stderr.write(f"{shard}: {said}\n")
 
 
 @app.command(name="confirm")
@@ -102,8 +104,9 @@ def confirm(*, config: ConfigFile = None) -> None:
 
 
 def _reset_states(settings: "Settings", nodes: "Nodes", shard: str, *, yes: bool) -> str:
-    from detector.store.redis.keys import TOPIC_PARTS  # noqa: PLC0415  # heavy: --help need not wait
-    from detector.store.redis.written import remove, written  # noqa: PLC0415
+    from detector.distributed.trials import RESET  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.store.redis.keys import TOPIC_PARTS  # noqa: PLC0415
+    from detector.store.redis.written import leave_mark, remove, written  # noqa: PLC0415
 
     every = [one for one in written(nodes, settings.redis.key_prefix) if one.part not in TOPIC_PARTS]
     keys = [one for one in every if one.shard == shard]
@@ -112,12 +115,20 @@ def _reset_states(settings: "Settings", nodes: "Nodes", shard: str, *, yes: bool
     # The fence goes first: no worker takes up the rest of what a reset that was cut off has left.
     for one in sorted(keys, key=lambda one: one.part != "fence") if yes else ():
         remove(nodes, one)
-    start, count = settings.input.start, counted(len(keys), "key")
+    if yes:
+        leave_mark(nodes, settings.redis.key_prefix, shard, RESET)
+    count = counted(len(keys), "key")
     return (
-        f"{count} removed; it begins anew at {start}"
+        f"{count} removed; it begins anew at {_start(settings, shard)}"
         if yes
-        else f"{count}; --yes removes them, to begin at {start}"
+        else f"{count}; --yes removes them, to begin at {_start(settings, shard)}"
     )
+
+
+def _start(settings: "Settings", shard: str) -> str:
+    """Where a shard without a fence is begun."""
+    is_routed = not settings.input.keyed and shard.rpartition("-")[0] == settings.kafka.routed_topic
+    return "its start" if is_routed else f"{settings.input.start} (input.start)"
 
 
 def _reset_routing(settings: "Settings", nodes: "Nodes", shard: str, *, yes: bool) -> str:
@@ -133,11 +144,11 @@ def _reset_routing(settings: "Settings", nodes: "Nodes", shard: str, *, yes: boo
     if not number.isdigit() or int(number) >= count:
         raise BadSetup(f"there is no partition {shard}: topic {topic} has {count}")
     if not yes:
-        return f"--yes lets its lines be routed from {settings.input.start} on"
+        return f"--yes lets its lines be routed from {settings.input.start} on (input.start)"
     group, one = router_group(settings.kafka), Shard(topic, int(number))
     clear_mark(nodes, settings.redis.key_prefix, shard)  # it is about the offsets of before
     offset = begin_anew(connection, group, one, start_of(settings))
-    return f"its lines are routed from offset {offset} on"
+    return f"its lines are routed from offset {offset} on (input.start)"
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from detector.distributed.letters import CRASH, CRASHED, Keeping, addressed, dea
 from detector.distributed.packs import Position
 from detector.distributed.routed import CRASH as ROUTER_CRASH
 from detector.distributed.routed import record_of
-from detector.distributed.trials import ATTEMPTS, Marks, Owed, Part, Trials
-from detector.inputs.kafka.feed import Begin, KafkaRecord, PartitionBatch, Shard
+from detector.distributed.trials import ATTEMPTS, RESET, Marks, Owed, Part, Trials
+from detector.inputs.kafka.feed import ANEW, Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
 from detector.records import DeadLetter, Reject, ScoredEvent
@@ -89,7 +89,7 @@ class Partitions:
         self.works: dict[Shard, ShardWork] = {}
 
     def fence(self, shard: Shard) -> int | None:
-        """Where the shard has come to, None where nobody has begun it.
+        """Where the shard has come to, None where nobody has begun it, ANEW after a reset.
 
         Raises:
             BadSetup: it was begun with a bundle that is gone, or has come while the worker ran.
@@ -98,7 +98,9 @@ class Partitions:
         fence, newest = self._store.fence(str(shard)), self._bundles.newest()
         cores = Cores(newest) if fence is None else self._bundles.of(fence, f"the states of {shard}")
         self._found[shard] = fence, cores
-        return None if fence is None else _decoded(fence).offset
+        if fence is None:
+            return ANEW if self._store.mark(str(shard)) == RESET else None
+        return _decoded(fence).offset
 
     def begin(self, shard: Shard, begin: Begin) -> None:
         """Take the shard from where it is read."""

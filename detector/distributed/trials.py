@@ -24,6 +24,7 @@ from detector.inputs.kafka.feed import KafkaRecord, PartitionBatch, Shard
 ATTEMPTS = 3  # that end a worker, before a record is put aside
 REMEMBERED = 100  # records that were put aside, for those that are read again before the fence
 NOBODY = -1
+RESET = b"reset"  # in place of a mark, where somebody has removed fence and states, up to the first commit
 
 
 class Mark(msgspec.Struct, frozen=True):

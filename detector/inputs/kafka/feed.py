@@ -5,11 +5,13 @@ Offsets are Kafka's. A fence is the last offset whose effects are kept, -1 befor
 
 import sys
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from detector.inputs.kafka.connection import Connection
+
+ANEW: Final = -2  # in place of a fence: there was one, and somebody has removed it on purpose
 
 
 class Shard(NamedTuple):
@@ -89,7 +91,7 @@ class Work(Protocol):
     """
 
     def fence(self, shard: Shard) -> int | None:
-        """Where the shard has come to, None where nobody has begun it."""
+        """Where the shard has come to, None where nobody has begun it, ANEW where it is to be begun again."""
 
     def begin(self, shard: Shard, begin: Begin) -> None:
         """Take the shard: batches follow, the first of them after `begin.after`.

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from detector.errors import Stuck, Unavailable
 from detector.inputs.kafka.beginning import beginning
 from detector.inputs.kafka.faults import refusal
-from detector.inputs.kafka.feed import Begin, Feed, PartitionBatch, Shard, Work
+from detector.inputs.kafka.feed import ANEW, Begin, Feed, PartitionBatch, Shard, Work
 from detector.inputs.kafka.fetching import FetchThread
 from detector.inputs.kafka.hand import Hand
 from detector.inputs.kafka.lanes import Lane, Lanes
@@ -70,10 +70,12 @@ class Member:
     async def _begin(self, rebalances: int, shards: list[Shard], thread: FetchThread) -> None:
         work, lanes = self._work, self.lanes
         await self.drop()
-        fences = {shard: await self.hand.do(work.fence, shard) for shard in shards}
+        said = {shard: await self.hand.do(work.fence, shard) for shard in shards}
+        fences = {shard: None if fence == ANEW else fence for shard, fence in said.items()}
         logs = await self._logs(fences, thread)
         unfenced = [shard for shard in shards if fences[shard] is None]
-        known = await thread.ask(thread.hinted(unfenced))
+        # What the group was told of a shard that was reset is about what was before.
+        known = await thread.ask(thread.hinted(shard for shard in unfenced if said[shard] != ANEW))
         since = await self._since(unfenced, known, logs, thread)
         stopped: dict[Shard, str] = {}
         for shard in shards:

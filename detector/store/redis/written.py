@@ -52,6 +52,12 @@ def remove(nodes: Nodes, one: Written) -> None:
     nodes.ask(one.name, "UNLINK", one.name)
 
 
+def leave_mark(nodes: Nodes, prefix: str, shard: str, mark: bytes) -> None:
+    """Leave something beside a shard's fence, or where it was, until the next commit."""
+    at = key(prefix, shard, "fence")
+    nodes.ask(at, "HSET", at, "mark", mark)
+
+
 def clear_mark(nodes: Nodes, prefix: str, shard: str) -> None:
     """Forget what was noted of records that end the worker."""
     at = key(prefix, shard, "fence")
