@@ -118,6 +118,13 @@ class ShardWork:
 
         What is left after so many commits stays due, however late it is said.
         """
+        self._take_up_due(clock_us, spare, most_commits)
+        if self._hops is not None and (
+            said := self._hops.pass_time(clock_us - self._core.policy.lateness_us)
+        ):
+            self._commit(Judged(Advance({}, {}, said, [], [], 0, 0), {}, 0), _nothing(clock_us))
+
+    def _take_up_due(self, clock_us: int, spare: AbstractSet[str], most_commits: int = sys.maxsize) -> None:
         left = most_commits
         while left and self._due(clock_us, 1, spare):
             left -= 1
@@ -125,10 +132,6 @@ class ShardWork:
             for source, at in done.due_us.items():
                 if at is not None and at < clock_us:
                     raise RuntimeError(f"{source} is due at {at} by {clock_us}, again and again")
-        if self._hops is not None and (
-            said := self._hops.pass_time(clock_us - self._core.policy.lateness_us)
-        ):
-            self._commit(Judged(Advance({}, {}, said, [], [], 0, 0), {}, 0), _nothing(clock_us))
 
     def _pass_before(self, batch: Batch) -> None:
         """Say what a clock calls for that goes back within the batch, of sources that have no line in it.
@@ -136,7 +139,7 @@ class ShardWork:
         Later it could not be said. They may be all there are, too many for the batch's own commit.
         """
         rejects, self.intake.rejects = self.intake.rejects, []  # those go with the lines
-        self.pass_time(batch.latest_us, sources_of(batch.lines))
+        self._take_up_due(batch.latest_us, sources_of(batch.lines))
         self.intake.rejects = rejects
 
     def upgrade(self, newest: Core) -> None:
