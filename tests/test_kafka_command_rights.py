@@ -10,7 +10,7 @@ import pytest
 
 from detector.cli import shards, topics
 from detector.config.options import RedisAt
-from detector.distributed.partitions import Position
+from detector.distributed.packs import Position
 from detector.errors import BadSetup
 from detector.inputs.kafka.asking import begin_anew, cluster
 from detector.inputs.kafka.connection import Connection

@@ -7,7 +7,8 @@ import pytest
 from msgspec.json import encode as encode_json
 from structlog.testing import capture_logs
 
-from detector.distributed.partitions import Partitions, Position
+from detector.distributed.packs import Position
+from detector.distributed.partitions import Partitions
 from detector.distributed.trials import Mark, encoded
 from detector.inputs.kafka.asking import begin_anew
 from detector.inputs.kafka.connection import Connection
