@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready
 BENCHMARKS := bench-parse bench-watch bench-fit bench-stream bench-sources
 
-.PHONY: help setup demo up down test lint docs constraints servers clean bench-quality $(BENCHMARKS)
+.PHONY: help setup demo up down test lint bench-train docs constraints servers clean bench-quality $(BENCHMARKS)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ $(BENCHMARKS): bench-%: $(READY)
 bench-quality: $(READY)
 	@test -n "$(DATA)" || { echo "say where the data lies: make $@ DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python -m training.cli.__main__ benchmark --data '$(DATA)' --out bench-out/quality $(ARGS)
+
+bench-train: $(READY) ## measure training: events a second and memory, for each cell
+	$(BIN)/python -m benchmarks.train $(ARGS)
 
 bench-stream bench-sources: servers
 

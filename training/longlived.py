@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,8 @@ from detector.bundle import Calibration, StepModel, StreamCalibration
 from detector.records import UNKNOWN
 from detector.stages.judge.budget import DAY_EVENTS
 from detector.stages.judge.stream import WARM_EVENTS
-from training.calibrate.calibrate import Values, fit_tail
+from training.beside import beside
+from training.calibrate.calibrate import Tokens, Values, fit_tail
 from training.calibrate.order import calibrate_order, within_episodes
 from training.calibrate.streams import (
     Stream,
@@ -27,12 +29,15 @@ from training.calibrate.streams import (
 from training.export.export import export_step
 from training.model.fit import FitResult, fit
 from training.model.lessons import stream_lessons
+from training.model.run import Report
 from training.model.settings import FitSettings
-from training.sessions import HOLD_Z, WORST_Z, Stage, Trained
+from training.sessions import FINAL, HOLD_Z, WORST_Z, Stage, Trained
 
 NEW_TEMPLATES_NORMAL = 3  # so many in the held-out part show that new messages are normal here
 LEAST_HOLD_BITS = 6.0  # a model that is never surprised must still find its place in a stream
 MOST_HELD_OUT = 2_000_000  # events that calibrate
+
+OLDER, NEWER = "older half", "newer half"
 
 
 def train_streams(
@@ -45,28 +50,54 @@ def train_streams(
     checkpoints: Path,
     resume: bool,
     stage: Stage,
+    processes: int = 1,
 ) -> Trained:
-    """Fit on everything, and calibrate on each half with a model of the other."""
+    """Fit on everything, and calibrate on each half with a model of the other.
 
-    def train(name: str, chosen: Sequence[Stream], seed: int) -> tuple[FitResult, bytes]:
-        result = fit(
-            stream_lessons([stream.tokens for stream in chosen], replace(settings, seed=seed)),
-            vocabulary,
-            replace(settings, seed=seed),
-            checkpoint=checkpoints / f"{name}.pt",
-            resume=resume,
-            report=stage(name),
-        )
-        return result, export_step(result.model)
-
+    With more than one process the fits run side by side, and give the same bits.
+    """
     parts = [halves(stream) for stream in streams]
     older, newer = [old for old, _ in parts], [new for _, new in parts if len(new.tokens)]
-    _, of_older = train("older half", older, settings.seed + 1)
-    _, of_newer = train("newer half", newer, settings.seed + 2)
-    result, step = train("final model", streams, settings.seed)
-    folds = [(of_older, older, _bounded(newer)), (of_newer, newer, _bounded(older))]
+    plan = {
+        OLDER: (older, settings.seed + 1),
+        NEWER: (newer, settings.seed + 2),
+        FINAL: (streams, settings.seed),
+    }
+    jobs = {
+        name: partial(
+            fit_streams,
+            sessions=[stream.tokens for stream in chosen],
+            vocabulary=vocabulary,
+            settings=replace(settings, seed=seed),
+            checkpoint=checkpoints / f"{name}.pt",
+        )
+        for name, (chosen, seed) in plan.items()
+    }
+    if processes > 1:
+        filled = {name: partial(jobs[name], resume=resume) for name, (chosen, _) in plan.items() if chosen}
+        beside(filled, processes, stage)
+        resume = True  # what they left is taken from their checkpoints
+    of_older, of_newer, result = (job(stage(name), resume=resume) for name, job in jobs.items())
+    folds = [
+        (export_step(of_older.model), older, _bounded(newer)),
+        (export_step(of_newer.model), newer, _bounded(older)),
+    ]
     calibration, maxima = _calibrate(folds, streams, vocabulary, budget, contamination)
-    return Trained(calibration, step, None, result, maxima, list(range(len(streams))))
+    return Trained(calibration, export_step(result.model), None, result, maxima, list(range(len(streams))))
+
+
+def fit_streams(
+    report: Report,
+    *,
+    sessions: Sequence[Tokens],
+    vocabulary: int,
+    settings: FitSettings,
+    checkpoint: Path,
+    resume: bool,
+) -> FitResult:
+    """Fit on the tokens of long-lived sources, or go on where the checkpoint is."""
+    lessons = stream_lessons(sessions, settings)
+    return fit(lessons, vocabulary, settings, checkpoint=checkpoint, resume=resume, report=report)
 
 
 def _calibrate(

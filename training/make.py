@@ -23,6 +23,7 @@ from training.cells import CellFacts, compare_cells
 from training.corpus import Corpus, Told, gather, learn
 from training.longlived import train_streams
 from training.made import Made, Order
+from training.model.devices import uses_gpu
 from training.model.saved import save_model
 from training.report.report import render
 from training.report.told import report_data
@@ -151,6 +152,8 @@ def _sequences(corpus: Corpus, order: Order) -> _Sequences:
 def _train(corpus: Corpus, sequences: _Sequences, order: Order, stage: Stage) -> Trained:
     events, size = corpus.grouped.events, len(corpus.learnt.vocabulary)
     checkpoints = order.out / CHECKPOINTS
+    alone = len(events) < BESIDE_EVENTS or uses_gpu(order.model.device)
+    processes = 1 if alone else order.processes
     if order.input.session:
         return train_sessions(
             [events["token"][a:b].astype(np.int64) for a, b in sequences.lives],
@@ -163,7 +166,7 @@ def _train(corpus: Corpus, sequences: _Sequences, order: Order, stage: Stage) ->
             resume=order.resume,
             stage=stage,
             pauses=sequences.pauses,
-            processes=order.processes if len(events) >= BESIDE_EVENTS else 1,
+            processes=processes,
         )
     return train_streams(
         [
@@ -177,6 +180,7 @@ def _train(corpus: Corpus, sequences: _Sequences, order: Order, stage: Stage) ->
         checkpoints=checkpoints,
         resume=order.resume,
         stage=stage,
+        processes=processes,
     )
 
 

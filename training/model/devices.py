@@ -25,6 +25,11 @@ def reproducible(device: Device, threads: int) -> Iterator[torch.device]:
         torch.use_deterministic_algorithms(strict)
 
 
+def uses_gpu(name: Device) -> bool:
+    """Whether a fit on this device runs on a GPU, which one process fills."""
+    return name != "cpu" and torch.cuda.is_available()
+
+
 def half_precision(device: torch.device) -> bool:
     """Whether training mixes half precision in: on a GPU, which is several times as fast in it."""
     return device.type == "cuda"
@@ -41,4 +46,4 @@ def moved(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
 def _device(name: Device) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise BadSetup("--device cuda: no GPU that torch can use; say --device cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device("cuda" if uses_gpu(name) else "cpu")
