@@ -9,6 +9,7 @@ import numpy as np
 
 from detector.bundle import InputSettings
 from detector.inputs.paths import find
+from detector.inputs.read import read
 from detector.shard.reader import Bounds
 from training.benchmark.asked import CELLS, Asked, Detector
 from training.benchmark.description import Faults, Runs
@@ -119,14 +120,14 @@ class OfManyRuns:
             (budget, {run: service.judge(files, budget) for run, files in self._runs.items()})
             for budget in self._training.budgets
         ]
-        first = told[0][1].values()
+        first, lines = told[0][1].values(), {run: _lines(files) for run, files in self._runs.items()}
         return OfRuns(
             detector=service.detector,
             points=[
                 run_point(
                     budget,
                     {run: len(one.notices) for run, one in of_runs.items()},
-                    {run: one.lines for run, one in of_runs.items()},
+                    lines,
                     self._faulty.__contains__,
                 )
                 for budget, of_runs in told
@@ -135,8 +136,12 @@ class OfManyRuns:
             train_cpu_s=service.trained.cpu_s,
             score_s=sum(one.spent.wall_s for one in first),
             score_cpu_s=sum(one.spent.cpu_s for one in first),
-            lines=sum(one.lines for one in first),
+            lines=sum(lines.values()),
         )
+
+
+def _lines(files: Sequence[str]) -> int:
+    return sum(len(records) for path in files for records in read(path))
 
 
 def _files(paths: Sequence[Path]) -> list[str]:
