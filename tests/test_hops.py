@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector.bundle import HopCalibration, HopTimes
+from detector.bundle import HopCalibration, HopTimes, load, write
 from detector.cli.__main__ import app
 from detector.cli.run import run as run_command
 from detector.embedded.watch import Bounds
@@ -179,6 +179,31 @@ def test_an_alert_is_over_by_time_alone_and_survives_a_new_bundle(bundle: Path) 
         "resolved",
     )
     assert hops.keep_only(()) == []
+
+
+def test_a_watch_with_a_newer_bundle_resolves_what_the_older_one_opened(bundle: Path, tmp_path: Path) -> None:
+    """It starts in the midst of the incident, and later comes normal work."""
+    log, state, newer = tmp_path / "all.log", tmp_path / "state.db", tmp_path / "newer"
+    older = load(bundle)
+    files = {name: (bundle / name).read_bytes() for name in older.manifest.files}
+    calibration = msgspec.structs.replace(older.calibration, budget=2.0)
+    write(newer, older.manifest, files | {"calibration.json": msgspec.json.encode(calibration)})
+    lines = text_of("starved").splitlines(keepends=True)
+    middle = len(lines) * 3 // 5
+    with log.open("wb") as file:
+        for path, part in (
+            (bundle, lines[:middle]),
+            (newer, [*lines[middle:], later(text_of("starved"), 900)]),
+        ):
+            file.writelines(part)
+            file.flush()
+            with opened(core_of(path, log), state, [log]) as watch:
+                while not watch.step(final=True).at_end:
+                    pass
+            found = [msgspec.json.decode(one, type=Alert) for one in outcome_of(state).alerts.values()]
+            slow = sorted((one.opened_at or "", one.status) for one in found if one.rule == "slow")
+            assert slow
+            assert slow[0][1] == ("firing" if path == bundle else "resolved")
 
 
 def test_alerts_of_a_log_that_is_gone_are_resolved(bundle: Path) -> None:
