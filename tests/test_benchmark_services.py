@@ -6,18 +6,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detector.cli.run import run
 from detector.errors import BadSetup
+from tests.recordings import FIXTURES
 from tests.small_sets import describe
 from training.benchmark.description import FaultFile, Runs, read_description
 from training.benchmark.faults import faults_of
 from training.benchmark.notices import Fault, Log, Notice, fault_point, run_point
 from training.benchmark.ordered import ordered
+from training.cli.__main__ import app
 
 RUNS = """
 title = "Runs"
 kind = "runs"
 normal = ["good_*"]
 faulty = ["bad_*"]
+"""
+RECORDED = """
+title = "A disk that runs full"
+kind = "faults"
+normal = ["redis/normal-b/master.log.gz"]
+logs = ["redis/disk-full/master.log.gz"]
+faults = { file = "redis/disk-full.json", time = "begin", source = "source", type = "fault" }
+window_s = 3600.0
 """
 LOG = Log(0.0, 7_200.0, np.arange(0.0, 7_200.0))
 FAULTS = [Fault(1_000.0, "cart", "delay"), Fault(2_000.0, "pay", "cpu"), Fault(9_000.0, "pay", "cpu")]
@@ -84,3 +95,31 @@ def test_exports_are_put_in_the_order_of_time(tmp_path: Path) -> None:
 def test_runs_are_folders(tmp_path: Path) -> None:
     """Their description needs no more than that."""
     assert isinstance(read_description(describe(tmp_path, "runs", RUNS)).description, Runs)
+
+
+def test_recorded_faults_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk of a recorded Redis is found, and its own source is named."""
+    where = describe(tmp_path, "disk", RECORDED)
+    asked = ("--data", str(FIXTURES), "--out", str(tmp_path / "out"), "--seeds", "1", "--epochs", "1")
+    detectors = ("--detectors", "tailrace", "simple", "--budgets", "5", "--hidden", "8", "--device", "cpu")
+    assert run(app, ["benchmark", str(where), *asked, *detectors]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    shipped = {row["detector"]: row for row in rows if "budget" not in row}
+    assert {"tailrace", "new event, once a source", "new 2-gram, once a source"} == shipped.keys()
+    for row in shipped.values():
+        assert (row["faults"], row["found"], row["named"]) == (1, 1, 1)
+        assert row["by_type"] == {"disk full": [1, 1, 1]}
+        assert row["seconds_to_detection"] < 3_600
+
+
+def test_recorded_runs_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run with the fault has more alerts a line than the normal one that was held out."""
+    where = describe(
+        tmp_path, "runs", RUNS.replace("good_*", "redis/normal-*").replace("bad_*", "redis/disk-full")
+    )
+    asked = ("--data", str(FIXTURES), "--out", str(tmp_path / "out"), "--seeds", "1", "--budgets", "5")
+    assert run(app, ["benchmark", str(where), *asked, "--detectors", "simple"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    events = next(row for row in rows if row["detector"] == "new event, once a source")
+    assert events["separated"] == 1
+    assert events["alerts"][0].keys() == {"normal-a", "disk-full"}

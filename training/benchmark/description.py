@@ -137,9 +137,9 @@ class Stream(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_
 
 
 class FaultFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """When what was broken: a JSON file with an object for each fault, or a CSV file with a row."""
+    """When what was broken: JSON files with an object for each fault, or CSV files with a row."""
 
-    file: str
+    file: str  # a glob
     time: str  # key or column
     source: str
     type: str

@@ -1,4 +1,4 @@
-"""When what was broken, from the file of a data set. Reads files."""
+"""When what was broken, from the files of a data set. Reads files."""
 
 import csv
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 from detector.errors import BadSetup
 from training.benchmark.description import FaultFile
+from training.benchmark.gather import matching
 from training.benchmark.labels import text_lines
 from training.benchmark.notices import Fault
 
@@ -19,13 +20,17 @@ def faults_of(described: FaultFile, data: Path) -> list[Fault]:
     Raises:
         BadSetup: there is none, or a time cannot be read.
     """
-    path = data / described.file
+    faults = [fault for path in matching(data, [described.file]) for fault in _of_file(path, described)]
+    return sorted(faults, key=lambda fault: fault.at_s)
+
+
+def _of_file(path: Path, described: FaultFile) -> list[Fault]:
     rows = csv.DictReader(text_lines(path)) if ".csv" in path.name else _objects(_json(path))
     keys = {described.time, described.source, described.type}
     faults = [_fault(row, described, path) for row in rows if keys <= row.keys()]
     if not faults:
         raise BadSetup(f"{path}: no entry has the keys {', '.join(sorted(keys))}")
-    return sorted(faults, key=lambda fault: fault.at_s)
+    return faults
 
 
 def _json(path: Path) -> Any:
