@@ -336,6 +336,15 @@ def test_an_id_that_is_of_no_request_teaches_nothing(monkeypatch: pytest.MonkeyP
     assert sorted(times.hops for times in state.times.values()) == [1.0, 2.0, 3.0]
 
 
+def test_a_log_of_one_source_is_not_remembered(bundle: Path) -> None:
+    """Its requests go nowhere that it would show, and there may be thousands of such logs."""
+    core = core_of(bundle)
+    alone = b"".join(line for line in text_of("normal").splitlines(keepends=True) if b'"orders"' in line)
+    said, left = judged(core, batches(core, itertools.repeat(500), all=alone), reopened=False)
+    assert said == []
+    assert len(left["all"]) < 100
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces, kinds of hops and sources: those unseen for longest are forgotten."""
     for name in ("MAX_TRACES", "MAX_TIMES", "MAX_SOURCES"):

@@ -9,7 +9,7 @@ from detector.stages.judge.state import OpenAlert
 CODEC_VERSION = 1
 
 MAX_WAITING = 4_096  # lines of the last second
-MAX_TRACES = 2_048  # the one that is quiet for longest is forgotten
+MAX_TRACES = 1_024  # the one that is quiet for longest is forgotten
 MAX_TIMES = 4_096  # pairs of messages, on two sources and on any
 MAX_SOURCES = 1_024
 TEXT_BYTES = 160  # of a line, while it waits for those before it and then for the next of its trace
@@ -58,6 +58,8 @@ class HopState(msgspec.Struct, array_like=True):
     times: dict[int, HopTimes] = {}  # those that training knew are here once they have changed
     sources: dict[str, Slowness] = {}
     alerts: dict[str, OpenAlert] = {}  # by source
+    first: str = ""  # the source that was named first
+    several: bool = False  # another was too; until then nothing else is remembered
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -85,4 +87,8 @@ def decode(data: bytes, bundle_id: str) -> HopState:
         raise BadSetup(
             f"what is stored of traces has codec {version}, not {CODEC_VERSION}; start with a new state file"
         )
-    return state if owner == bundle_id else HopState(now_us=state.now_us, alerts=state.alerts)
+    return (
+        state
+        if owner == bundle_id
+        else HopState(now_us=state.now_us, alerts=state.alerts, several=state.several)
+    )

@@ -30,6 +30,11 @@ class HopPolicy(msgspec.Struct, frozen=True):
 def follow(state: HopState, line: Line, token: int, clock_us: int, policy: HopPolicy) -> list[Revision]:
     """Take the next line that names a trace, with its log's clock before it, and say what is called for."""
     said: list[Revision] = []
+    if not state.several:
+        state.first = state.first or line.source
+        if line.source == state.first:
+            return said
+        state.several = True
     for one in in_order(state, line, token, clock_us):
         said += _judged(state, one, policy)
     return said
