@@ -142,6 +142,18 @@ def test_untrained_cells_guess() -> None:
         assert recall.accuracy == pytest.approx(CHANCE, abs=0.06)
 
 
+def test_recall_tells_how_far_it_is() -> None:
+    """The share rises to one, and the cost of an answer begins near that of a guess among eight."""
+    seen: list[tuple[float, float]] = []
+    learn_recall(
+        ModelShape(9, "gru", 8, 1, 4), [9], events=3_000, seed=SEED, told=lambda *one: seen.append(one)
+    )
+    shares = [share for share, _ in seen]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] == 1
+    assert seen[0][1] == pytest.approx(3, abs=0.5)
+
+
 def test_recall_is_the_same_again() -> None:
     """One seed gives one result, and another seed another."""
     one, again, other = (
@@ -193,7 +205,7 @@ def test_cells_are_compared_alike(session: bool, monkeypatch: pytest.MonkeyPatch
         assert [recall.distance for recall in facts.recalls] == [2, 6]
         assert facts.events_per_s > 0
         assert 0 < facts.held_out_bits < 10
-    assert names[:3] == ["compare gru", "compare lstm", "compare rnn"]
+    assert names[:4] == ["compare gru", "recall gru", "compare lstm", "recall lstm"]
 
 
 def test_a_report_compares_the_cells_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

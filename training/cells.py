@@ -1,5 +1,6 @@
 """Compare the recurrent cells on the same footing: how each learns, remembers and costs. No files."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from training.model.model import ModelShape, SequenceModel, build
 from training.model.recall import Recall, learn_recall
 from training.model.run import Report
 from training.model.sequences import Stream
-from training.model.settings import CELLS, Cell, FitSettings
+from training.model.settings import CELLS, Cell, FitSettings, Progress
 
 MOST_EVENTS = 50_000  # of the data that each cell is trained on
 DISTANCES = (50, 200, 1_000)
@@ -70,9 +71,26 @@ def _examine(
         events_per_s=events / max(seconds, 1e-9),
         drawn=gradient_by_lag(drawn, tokens),
         trained=gradient_by_lag(result.model, tokens),
-        recalls=learn_recall(shape, DISTANCES, events=RECALL_EVENTS, seed=settings.seed),
+        recalls=learn_recall(
+            shape,
+            DISTANCES,
+            events=RECALL_EVENTS,
+            seed=settings.seed,
+            told=_shared(stage(f"recall {settings.cell}"), settings.epochs),
+        ),
         held=[(window, extrapolated_bytes(drawn, window, settings.batch)) for window in WINDOWS],
     )
+
+
+def _shared(report: Report, epochs: int) -> Callable[[float, float], None]:
+    """Tell a share of the work as epochs, which progress is counted in."""
+    begin_s = time.perf_counter()
+
+    def told(share: float, bits: float) -> None:
+        rate = share * RECALL_EVENTS / max(time.perf_counter() - begin_s, 1e-9)
+        report(Progress(int(share * epochs), share * epochs % 1, rate, bits))
+
+    return told
 
 
 def count_parameters(model: SequenceModel) -> int:

@@ -4,14 +4,14 @@ After task 2b of Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997: wha
 symbol and the question is noise drawn anew for every row, so nothing else tells the answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from training.model.model import ModelShape, SequenceModel, build
+from training.model.model import BITS_PER_NAT, ModelShape, SequenceModel, build
 from training.model.run import GRADIENT_NORM
 
 SYMBOLS = 8  # one of them is to be remembered
@@ -46,12 +46,19 @@ def draw_rows(distance: int, rows: int, dice: torch.Generator) -> Tensor:
     return tokens
 
 
-def learn_recall(shape: ModelShape, distances: Sequence[int], *, events: int, seed: int) -> list[Recall]:
+def learn_recall(
+    shape: ModelShape,
+    distances: Sequence[int],
+    *,
+    events: int,
+    seed: int,
+    told: Callable[[float, float], None] = lambda *_: None,
+) -> list[Recall]:
     """Train a cell of this shape, from a seed, on at most so many events, and examine it at each distance.
 
     The distance grows whenever it is passed, up to the largest, as in curriculum learning (Bengio et al.
     2009): at a distance that no gradient bridges a cell never begins to learn. Gradients go back over the
-    whole row.
+    whole row. `told` gets the share that is done and the bits an answer costs.
     """
     model = build(ModelShape(VOCABULARY, shape.cell, shape.hidden, shape.layers, shape.embedding), seed)
     dice = torch.Generator().manual_seed(seed)
@@ -59,8 +66,10 @@ def learn_recall(shape: ModelShape, distances: Sequence[int], *, events: int, se
     distance, share, read = min(NEAR, *distances), 0.0, 0
     while read < events and distance <= max(distances):
         tokens = draw_rows(distance, ROWS, dice)
-        share = SMOOTH * share + (1 - SMOOTH) * _learn(model, optimizer, tokens)
+        right, bits = _learn(model, optimizer, tokens)
+        share = SMOOTH * share + (1 - SMOOTH) * right
         read += tokens.numel()
+        told(min(read / events, 1.0), bits)
         if share >= PASSED:
             distance, share = _farther(distance, max(distances)), 0.0
     return [Recall(distance, _examine(model, draw_rows(distance, EXAM_ROWS, dice))) for distance in distances]
@@ -73,14 +82,15 @@ def _farther(distance: int, longest: int) -> int:
     return min(max(distance + 1, int(FARTHER * distance)), longest)
 
 
-def _learn(model: SequenceModel, optimizer: torch.optim.Optimizer, tokens: Tensor) -> float:
-    """Take one step, and say which share was right before it."""
+def _learn(model: SequenceModel, optimizer: torch.optim.Optimizer, tokens: Tensor) -> tuple[float, float]:
+    """Take one step; the share that was right before it, and the bits that an answer cost."""
     answers = _answers(model, tokens)
+    nats = nn.functional.cross_entropy(answers, tokens[-1])
     optimizer.zero_grad()
-    torch.autograd.backward(nn.functional.cross_entropy(answers, tokens[-1]))
+    torch.autograd.backward(nats)
     clip_grad_norm_(model.parameters(), GRADIENT_NORM)
     optimizer.step()
-    return _share(answers, tokens)
+    return _share(answers, tokens), float(nats.detach()) * BITS_PER_NAT
 
 
 def _examine(model: SequenceModel, tokens: Tensor) -> float:
