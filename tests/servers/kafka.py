@@ -4,6 +4,7 @@ Everything it makes lies in one folder, so that a broker that was killed goes on
 """
 
 import asyncio
+import os
 import random
 import shutil
 import socket
@@ -20,7 +21,9 @@ from typing import IO
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-HOME = Path(sys.prefix) / "kafka"  # ignored by git, and gone with the environment
+VERSION = os.environ.get("KAFKA", "")  # another one than kafka.xml names
+# Ignored by git, and gone with the environment.
+HOME = Path(sys.prefix) / (f"kafka-{VERSION}" if VERSION else "kafka")
 FORMATTED = HOME / "formatted"  # by kafka_jars
 CLASSPATH, ARCHIVE = HOME / "classpath", HOME / "classes.jsa"
 CLUSTER = "AAAAAAAAAAAAAAAAAAAAAQ"  # any 16 bytes in base64
