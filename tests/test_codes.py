@@ -14,6 +14,7 @@ from detector.shard.reader import Bounds
 from detector.stages.header.shape import shape_of
 from detector.stages.parse import vocabulary
 from detector.stages.parse.codes import Place, places_of
+from detector.stages.parse.mask import LONGEST_PATTERN
 from detector.stages.parse.parse import Parser
 from detector.stages.parse.vocabulary import Codes, Vocabulary, of_texts
 from tests.test_train_commands import rows, tailrace
@@ -101,6 +102,21 @@ def test_combinations_are_bounded() -> None:
     [codes] = codes_of(*lines)
     assert codes.places == (Place("c", 0), Place("a", 0))
     assert len(list(codes.combinations())) <= MOST_COMBINATIONS
+
+
+def test_long_lines_are_counted_too() -> None:
+    """A status that only long lines had was seen as well."""
+    [codes] = codes_of(*repeated("GET /a answered 200", f"GET /{'x' * 3000} answered 414"))
+    assert codes.values == (("200", "414"),)
+
+
+def test_names_of_unknown_codes_are_bounded() -> None:
+    """They are kept in states, however long a word is."""
+    word = "x" * 600
+    [codes] = codes_of(*repeated(f"{word} 7"))
+    parser = Parser(of_texts([f"{word} <*>"], codes=(codes,)))
+    assert parser.match(f"{word} 8".encode()) == UNKNOWN
+    assert len(parser.pattern(f"{word} 8".encode())) <= LONGEST_PATTERN
 
 
 def coded() -> Parser:

@@ -69,12 +69,12 @@ def test_one_topic_may_be_compressed_in_every_way(kafka: Broker) -> None:
 
 
 def test_records_come_as_they_were_written(kafka: Broker) -> None:
-    """Without a value, with an empty one, with headers of one name and of bytes that are no text."""
+    """Without a value, with an empty one, with headers of one name, of no text, and without a value."""
     topics.create(kafka.address, "as-written")
-    written: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]] = [
+    written: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = [
         (b"a", None, []),
         (None, b"", [("h", b"\xff\0"), ("h", b"")]),
-        (b"\0", b"v", []),
+        (b"\0", b"v", [("null", None)]),
     ]
 
     async def write() -> None:
@@ -88,7 +88,8 @@ def test_records_come_as_they_were_written(kafka: Broker) -> None:
     keeper = Keeper()
     read_all(feed_of(kafka.address, "as-written"), keeper, 3)
     records = keeper.records[Shard("as-written", 0)]
-    assert [(one.key, one.value, list(one.headers)) for one in records] == written
+    whole = [(key, value, [(name, held or b"") for name, held in headers]) for key, value, headers in written]
+    assert [(one.key, one.value, list(one.headers)) for one in records] == whole
 
 
 def test_what_compaction_took_is_not_missed(kafka: Broker) -> None:

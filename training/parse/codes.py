@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from detector.records import FIRST_TEMPLATE, UNKNOWN
-from detector.stages.header.shape import LONGEST_REMEMBERED, REMEMBERED, SHAPE
+from detector.stages.header.shape import LONGEST_REMEMBERED, REMEMBERED, shape_of
 from detector.stages.parse.codes import LONGEST_CODE, Place, places_of
 from detector.stages.parse.parse import Parser
 from detector.stages.parse.vocabulary import Codes, Vocabulary
@@ -62,11 +62,12 @@ class CodeCounter:
         self._parser = Parser(Vocabulary(()))  # masks
         self._spans: dict[bytes, Spans] = {}
         self._forms: dict[bytes, tuple[bytes, dict[Place, Values]]] = {}  # by masked text, with a shape of it
+        self._too_many = False
 
     def add(self, messages: Iterable[bytes]) -> None:
         """Count the numbers of messages."""
         for message in messages:
-            shape = message.translate(SHAPE)
+            shape = shape_of(message)
             spans = self._spans.get(shape)
             if spans is None:
                 spans = self._remember(shape)
@@ -74,7 +75,7 @@ class CodeCounter:
                 values.add(message[span])
 
     def _remember(self, shape: bytes) -> Spans:
-        spans = self._look_up(shape) if len(shape) <= LONGEST_REMEMBERED else []
+        spans = self._look_up(shape)
         if len(self._spans) >= REMEMBERED:
             self._spans.clear()
         if len(shape) <= LONGEST_REMEMBERED:
@@ -89,12 +90,18 @@ class CodeCounter:
         form = self._forms.get(masked)
         if form is None:
             if len(self._forms) >= MOST_FORMS:
+                self._too_many = True
                 return []
             form = self._forms[masked] = (shape, {})
         return [(form[1].setdefault(place, Values()), slice(*span)) for place, span in places.items()]
 
     def codes(self, vocabulary: Vocabulary) -> tuple[Codes, ...]:
-        """The codes of each template that has any, in the order of the templates."""
+        """The codes of each template that has any, in the order of the templates.
+
+        None where there are more forms than are counted: any of them could have other values.
+        """
+        if self._too_many:
+            return ()
         parser = Parser(vocabulary)
         templates: dict[int, list[dict[Place, Values]]] = {}
         for shape, places in self._forms.values():

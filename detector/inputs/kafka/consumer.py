@@ -13,7 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from detector.inputs.kafka.cutting import cut
-from detector.inputs.kafka.feed import KafkaRecord, PartitionBatch
+from detector.inputs.kafka.feed import PartitionBatch, record_of
 from detector.inputs.kafka.fetching import Fetched, FetchThread
 from detector.inputs.kafka.member import Member
 
@@ -92,7 +92,7 @@ class Consumer(driver.Consumer):
             lane.hear(fetched.end, fetched.stamp, time.monotonic())
         if not fetched.records:
             return
-        records = [KafkaRecord(r.offset, r.timestamp, r.key, r.value, r.headers) for r in fetched.records]
+        records = [record_of(message) for message in fetched.records]
         for batch in cut(
             fetched.shard,
             lane.handed,

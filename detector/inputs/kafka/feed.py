@@ -4,6 +4,7 @@ Offsets are Kafka's. A fence is the last offset whose effects are kept, -1 befor
 """
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -33,6 +34,22 @@ class KafkaRecord(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
+
+
+class ClientRecord(Protocol):
+    """A message as Kafka's client gives it. The value of a header may be null."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+def record_of(message: ClientRecord) -> KafkaRecord:
+    """The record of a message; a header without a value has an empty one."""
+    headers = tuple((name, content or b"") for name, content in message.headers) if message.headers else ()
+    return KafkaRecord(message.offset, message.timestamp, message.key, message.value, headers)
 
 
 class PartitionBatch(msgspec.Struct, frozen=True):

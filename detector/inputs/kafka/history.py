@@ -13,7 +13,7 @@ from detector.errors import BadSetup, Unavailable
 from detector.inputs.kafka import faults
 from detector.inputs.kafka.asking import partitions
 from detector.inputs.kafka.connection import Connection, client_options
-from detector.inputs.kafka.feed import KafkaRecord, Shard
+from detector.inputs.kafka.feed import KafkaRecord, Shard, record_of
 from detector.inputs.kafka.spans import Span
 
 ANSWER_MS = 20_000
@@ -77,11 +77,7 @@ class _History:
                 at, went_on_s = position, time.monotonic()
             elif time.monotonic() - went_on_s > STALL_S:
                 raise Unavailable(f"Kafka at {self._connection.names} gives nothing of {shard} from {at} on")
-            yield [
-                KafkaRecord(one.offset, one.timestamp, one.key, one.value, one.headers)
-                for one in found.get(part, [])
-                if one.offset < wanted.stop
-            ]
+            yield [record_of(one) for one in found.get(part, []) if one.offset < wanted.stop]
         self._do(self._consumers.pop(shard).stop())
 
     def close(self) -> None:

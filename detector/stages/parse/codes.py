@@ -12,7 +12,7 @@ MOST_NUMBERS: Final = 4  # of a message that stand by themselves: more are measu
 
 # Seen in shapes, where every digit is 0. Not parts of dates, times, addresses, versions or sizes.
 _NUMBER = re.compile(rb"(?:(?<=[\s=(\[\"'])|(?<=[A-Za-z]:)|\A)0+(?=[\s,;)\]\"']|\.?\Z|\.\s)")
-_WORD = re.compile(rb"[A-Za-z_]+")
+_WORD = re.compile(rb"[A-Za-z_]{1,40}")
 
 
 class Place(NamedTuple):

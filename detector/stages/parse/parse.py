@@ -114,7 +114,7 @@ class _Coded:
         """What names a message that has a code which training never saw."""
         spans = self._spans_of(shape_of(message))
         codes = self._codes.text(tuple(message[span].decode() for span in spans))
-        return f"{self._text[: LONGEST_PATTERN - len(codes) - 1]} {codes}"
+        return f"{self._text[: max(0, LONGEST_PATTERN - len(codes) - 1)]} {codes}"[:LONGEST_PATTERN]
 
     def _spans_of(self, shape: bytes) -> tuple[slice, ...]:
         spans = self._spans.get(shape)
