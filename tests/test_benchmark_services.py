@@ -39,13 +39,14 @@ def test_faults_are_found_and_named_within_their_window() -> None:
     notices = [
         Notice(1_010.0, "pay-1", 1.0),
         Notice(1_020.0, "cart-7f", 3.0),
-        Notice(1_999.0, "cart-7f", 9.0),
+        Notice(1_999.0, "cart-7f", 9.0, "silence"),
     ]
     point = fault_point(None, FAULTS, notices, LOG, 300.0)
     assert (point.faults, point.found, point.named) == (2, 1, 1)
     assert (point.named_first, point.named_strongest) == (0, 1)
     assert point.by_type == {"cpu": (1, 0, 0), "delay": (1, 1, 1)}
     assert (point.alerts, point.false) == (3, 1)
+    assert point.by_rule == {"silence": (1, 1)}
     assert point.alerts_per_hour == pytest.approx(1.5)
     assert point.false_per_hour.rate == pytest.approx(3_600 / (7_200 - 600))
     assert (point.seconds_to_detection, point.lines_to_detection) == (20.0, 20.0)

@@ -20,6 +20,7 @@ class Notice:
     at_s: float
     source: str
     strength: float  # score as a share of its threshold
+    rule: str = ""  # of the product's alerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,13 @@ def fault_point(
         alerts=len(ordered),
         alerts_per_hour=len(ordered) / hours if hours > 0 else 0.0,
         false=false,
+        by_rule={
+            rule: (
+                sum(one.rule == rule for one in ordered),
+                sum(one.rule == rule and id(one) not in explained for one in ordered),
+            )
+            for rule in sorted({one.rule for one in ordered if one.rule})
+        },
         false_per_hour=scaled(min(false, round(clear_s)), round(clear_s), HOUR_S),
         hours=hours,
         seconds_to_detection=float(np.median(delays)) if delays else None,

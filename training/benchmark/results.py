@@ -108,6 +108,7 @@ class FaultPoint(Struct, frozen=True, kw_only=True):
     alerts: int
     alerts_per_hour: float
     false: int  # alerts that no fault explains
+    by_rule: dict[str, tuple[int, int]]  # of the product: alerts, and false ones
     false_per_hour: Interval
     hours: float
     seconds_to_detection: float | None  # median of the named

@@ -10,6 +10,7 @@ from detector.stages.judge.budget import PER_SESSIONS
 from training.benchmark.description import Folds, Named, Sequences, Sessions
 from training.benchmark.measures import scaled
 from training.benchmark.results import (
+    FaultPoint,
     Interval,
     Kept,
     OfFaults,
@@ -89,6 +90,7 @@ class FaultRow(Struct, frozen=True, kw_only=True, tag_field="kind", tag="faults"
     named_strongest: float
     by_type: dict[str, tuple[float, float, float]]  # faults, found, named
     alerts_per_hour: float
+    by_rule: dict[str, tuple[float, float]]  # of the product: alerts, and false ones
     false_per_hour: Interval
     seconds_to_detection: float | None
     lines_to_detection: float | None
@@ -231,6 +233,7 @@ def _fault_rows(data_set: str, same: Sequence[OfFaults]) -> Iterator[FaultRow]:
                 kind: (fmean(a for a, _, _ in of), fmean(b for _, b, _ in of), fmean(c for _, _, c in of))
                 for kind, of in kinds.items()
             },
+            by_rule=_rules(points),
             alerts_per_hour=fmean(one.alerts_per_hour for one in points),
             false_per_hour=_mean([one.false_per_hour for one in points]),
             seconds_to_detection=_mean_of(one.seconds_to_detection for one in points),
@@ -238,6 +241,12 @@ def _fault_rows(data_set: str, same: Sequence[OfFaults]) -> Iterator[FaultRow]:
             train_cpu_s=fmean(one.train_cpu_s for one in same),
             score_cpu_s=fmean(one.score_cpu_s for one in same),
         )
+
+
+def _rules(points: Sequence[FaultPoint]) -> dict[str, tuple[float, float]]:
+    rules = sorted({rule for one in points for rule in one.by_rule})
+    counts = {rule: [one.by_rule.get(rule, (0, 0)) for one in points] for rule in rules}
+    return {rule: (fmean(a for a, _ in of), fmean(b for _, b in of)) for rule, of in counts.items()}
 
 
 def _run_rows(data_set: str, same: Sequence[OfRuns]) -> Iterator[RunRow]:

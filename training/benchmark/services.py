@@ -50,7 +50,8 @@ def tailrace(paths: list[str], settings: InputSettings, bundle: Path, fitting: F
 
 def _notice(alert: Alert) -> Notice:
     at_s = 0.0 if alert.opened_at is None else datetime.fromisoformat(alert.opened_at).timestamp()
-    return Notice(at_s, alert.source, alert.score / alert.threshold if alert.threshold > 0 else alert.score)
+    strength = alert.score / alert.threshold if alert.threshold > 0 else alert.score
+    return Notice(at_s, alert.source, strength, alert.rule)
 
 
 def simple_services(paths: list[str], settings: InputSettings) -> Iterator[Service]:
