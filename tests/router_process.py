@@ -63,6 +63,8 @@ def main(
                 PartitionBatch(shard, after, last, records[after + 1 : last + 1], at_end=last == end)
             )
             after = last
+            if rng.random() < 0.8:  # else the next batch may share a transaction with this one
+                dying.settle(shard)
 
 
 if __name__ == "__main__":

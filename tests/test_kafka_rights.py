@@ -44,6 +44,7 @@ def route(connection: Connection) -> None:
     with closing(Forwarding(feed_through(connection), "tailrace-routed")) as forwarding:
         forwarding.open(shard)
         forwarding.commit(shard, lines, len(LINES) - 1)
+        forwarding.settle(shard)
 
 
 def use(connection: Connection, right: Right) -> None:

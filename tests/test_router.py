@@ -145,8 +145,9 @@ def test_a_router_whose_shard_was_taken_can_write_no_more(kafka: Broker, core: C
         assert begun(first, shard) == -1
         first.process(batch_of(shard, -1, records[:20]))
         assert begun(second, shard, reread=0) == 19
+        first.process(batch_of(shard, 19, records[20:40]))
         with pytest.raises(Fenced):
-            first.process(batch_of(shard, 19, records[20:40]))
+            first._forwarding.settle(shard)
         second.process(batch_of(shard, 19, records[20:]))
     found = [one.value for one in routed_lines(kafka, routed)]
     assert by_source(found) == by_source(lines()[:60])

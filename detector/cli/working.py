@@ -23,6 +23,7 @@ from detector.shard.core import Core
 from detector.store.outbox import Enrolment
 from detector.store.redis.deliveries import Deliveries, open_deliveries
 
+SWITCH_S = 0.001  # what fetches, routes and delivers waits no longer for the thread that judges
 STOP_S = 2.0  # for requests in hand; with the batch in hand and leaving the group, ten seconds
 
 
@@ -33,6 +34,7 @@ def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
         TailraceError: see `Worker.work`.
     """
     collect_rarely()
+    sys.setswitchinterval(SWITCH_S)
     names = [receiver.name for receiver in receivers]
     with Stopping() as stopping, observed(settings, CONDITIONS, names, pause_s=LONGEST_WAIT_S) as shown:
         uses(shown.metrics, core)

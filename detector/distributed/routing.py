@@ -88,6 +88,10 @@ class Router:
     def process(self, batch: PartitionBatch) -> None:
         """Forward a batch in one transaction, with its end as the fence.
 
+        It may be under way when this comes back, as may those of other shards; what becomes of it is heard
+        when the shard is next seen to. Batches that come meanwhile share the next one. While records are
+        tried each is waited for.
+
         Raises:
             Fenced: another worker has the shard.
             Unavailable: Kafka does not answer.
@@ -107,6 +111,7 @@ class Router:
 
     def tick(self, shard: Shard, quiet_s: float) -> None:  # noqa: ARG002  (the end is the end)
         """Say that the end was reached, where that was not said; keep the fence from being forgotten."""
+        self._forwarding.check(shard)
         fence = self._fences[shard]
         marks = self._marks(shard, fence, set(), at_end=True)
         if marks or time.monotonic() - self._committed_s[shard] > REFRESH_S:
@@ -117,6 +122,7 @@ class Router:
         fence = self._fences.get(shard)
         if fence is not None:
             self._commit(shard, self._marks(shard, fence, set(), at_end=True), fence)
+            self._forwarding.settle(shard)
         self.dropped(frozenset([shard]))
 
     def dropped(self, shards: frozenset[Shard]) -> None:
@@ -135,6 +141,8 @@ class Router:
 
     def _commit(self, shard: Shard, messages: list[Message], last: int) -> None:
         self._forwarding.commit(shard, messages, last)
+        if self._trials.fence(shard) is not None:
+            self._forwarding.settle(shard)
         self._fences[shard] = last
         self._committed_s[shard] = time.monotonic()
 

@@ -61,9 +61,12 @@ class Lane:
         self._clock = clock
         self._random = random
         self._habits = habits
+        # One at a time keeps a file in the order of the outbox; of one alert there is never more than one.
+        self._limit = _AT_ONCE if isinstance(receiver, WebhookReceiver | TopicReceiver) else 1
         self._wake = asyncio.Event()
         self._stopping = False
         self._failing = False
+        self._has_failed = False  # something in this round: a newer revision may go in its place
         self._gone = False
         self._outbox_failed = False
         self._unsent: dict[str, None] = {}  # alerts that were too old, oldest first
@@ -82,7 +85,8 @@ class Lane:
         while not self._stopping:
             self._wake.clear()
             try:
-                if not await self.round(now_s=self._clock()):
+                tried = await self.round(now_s=self._clock())
+                if tried < self._limit and not self._has_failed:
                     await self._rest()
             except Unavailable as error:
                 if not self._habits.waits_for_outbox:
@@ -91,13 +95,12 @@ class Lane:
 
     async def round(self, *, now_s: float) -> int:
         """Try a few of those that are due at a time, each once, and count them."""
+        self._has_failed = False
         is_server = isinstance(self._receiver, WebhookReceiver)
         if is_server:
             # A file and a topic keep every revision; a server that was down needs the newest only.
             self._queue.supersede(self._receiver.name)
-        # One at a time keeps a file in the order of the outbox; of one alert there is never more than one.
-        limit = _AT_ONCE if is_server or isinstance(self._receiver, TopicReceiver) else 1
-        batch = self._queue.due(self._receiver.name, now_s=now_s, limit=limit)
+        batch = self._queue.due(self._receiver.name, now_s=now_s, limit=self._limit)
         done = await asyncio.gather(*map(self._attempt, batch), return_exceptions=True)
         self._outbox_failed = False
         for error in done:
@@ -168,6 +171,7 @@ class Lane:
         return self._receiver.slow_down_s if isinstance(self._receiver, WebhookReceiver) else 0.0
 
     def _retry(self, notification: Notification, answer: Answer, *, not_before_s: float) -> None:
+        self._has_failed = True
         name, attempts = self._receiver.name, notification.attempts + 1
         due_s = next_attempt_s(self._receiver.schedule, attempts, now_s=self._clock(), random=self._random)
         if due_s is None:

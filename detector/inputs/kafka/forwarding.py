@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -33,6 +34,8 @@ from detector.inputs.kafka.feed import Feed, Shard
 from detector.inputs.kafka.stable import committed
 
 COMMIT_S = 30.0  # for one transaction
+MOST_WAITING = 64  # messages for one shard, which are packs of lines, before the next ones wait
+DROP_S = 3.0  # for a transaction to be done when its shard goes
 CLOSE_S = 1.0  # for a producer to let go
 TRANSACTION_MS = 60_000  # after which the broker ends what nobody ends
 BATCH_BYTES = 1 << 18  # sent to one partition at once, as far as there is so much
@@ -54,6 +57,14 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What is to be committed next for a shard."""
+
+    messages: list[Message]
+    last: int
 
 
 class Answer(NamedTuple):
@@ -85,6 +96,10 @@ class Forwarding:
         self.partitions = 0  # of the topic, known once a shard is open
         self.max_message_bytes, self._asks = USUAL_MESSAGE_BYTES, True
         self._producers: dict[Shard, AIOKafkaProducer] = {}
+        self._lock = threading.Lock()  # of what waits to be committed, and of who sees to it
+        self._waiting: dict[Shard, _Waiting] = {}
+        self._runs: dict[Shard, concurrent.futures.Future[None]] = {}
+        self._began_s: dict[Shard, float] = {}  # of the commit in hand
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-router", daemon=True)
         self._thread.start()
@@ -101,15 +116,44 @@ class Forwarding:
     def commit(self, shard: Shard, messages: Sequence[Message], last: int) -> None:
         """Send the messages, in this order for each partition, and note `last` as forwarded: all or nothing.
 
+        Comes back before that is done. What comes meanwhile goes together in the next transaction; where that
+        grows too large it is waited for.
+
         Raises:
             Fenced: somebody else has opened the shard.
             Unavailable: Kafka does not answer; whether it was done shows when the shard is opened again.
         """
-        self._do(self._commit(shard, messages, last), COMMIT_S)
+        self.check(shard)
+        with self._lock:
+            waiting = self._waiting.setdefault(shard, _Waiting([], last))
+            waiting.messages.extend(messages)
+            waiting.last = last
+            if shard not in self._runs:
+                self._began_s[shard] = time.monotonic()
+                self._runs[shard] = asyncio.run_coroutine_threadsafe(self._run(shard), self._loop)
+        if len(waiting.messages) > MOST_WAITING:
+            self.settle(shard)
+
+    def check(self, shard: Shard) -> None:
+        """Hear whether what was to be committed for a shard has failed, or takes too long; as `commit`."""
+        run = self._runs.get(shard)
+        if run is not None and (run.done() or time.monotonic() - self._began_s[shard] > COMMIT_S):
+            self._result(run, 0.0)
+
+    def settle(self, shard: Shard) -> None:
+        """Wait until everything is committed for the shard; raises what `commit` does."""
+        run = self._runs.get(shard)
+        if run is not None:
+            self._result(run, COMMIT_S)
 
     def drop(self, shards: Iterable[Shard]) -> None:
-        """Let go of shards."""
-        self._do(self._close([shard for shard in shards if shard in self._producers]), COMMIT_S)
+        """Let go of shards. A commit that does not end soon may be done or not: whoever is next finds out."""
+        ours = [shard for shard in shards if shard in self._producers]
+        runs = [self._runs[shard] for shard in ours if shard in self._runs]
+        concurrent.futures.wait(runs, timeout=DROP_S)
+        for run in runs:
+            run.cancel()
+        self._do(self._close(ours), COMMIT_S)
 
     def close(self) -> None:
         """Let go of everything, and end the thread."""
@@ -119,7 +163,9 @@ class Forwarding:
         self._loop.close()
 
     def _do(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
-        done = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._result(asyncio.run_coroutine_threadsafe(work, self._loop), timeout_s)
+
+    def _result(self, done: "concurrent.futures.Future[T]", timeout_s: float) -> T:
         try:
             return done.result(timeout_s)
         except concurrent.futures.TimeoutError:
@@ -172,6 +218,17 @@ class Forwarding:
         [(code, message, _, _, entries)] = answer.resources
         return Answer(code, message, entries)
 
+    async def _run(self, shard: Shard) -> None:
+        """Commit what waits for a shard until nothing does."""
+        while True:
+            with self._lock:
+                waiting = self._waiting.pop(shard, None)
+                if waiting is None:
+                    del self._runs[shard]
+                    return
+            self._began_s[shard] = time.monotonic()
+            await self._commit(shard, waiting.messages, waiting.last)
+
     async def _commit(self, shard: Shard, messages: Sequence[Message], last: int) -> None:
         producer = self._producers[shard]
         await producer.begin_transaction()
@@ -200,7 +257,10 @@ class Forwarding:
             if isinstance(one, BaseException):
                 raise one
 
-    async def _close(self, shards: Iterable[Shard]) -> None:
+    async def _close(self, shards: Sequence[Shard]) -> None:
+        for shard in shards:
+            self._waiting.pop(shard, None)
+            self._runs.pop(shard, None)
         producers = [self._producers.pop(shard) for shard in shards if shard in self._producers]
         await asyncio.gather(*(_stop(producer) for producer in producers))
 
