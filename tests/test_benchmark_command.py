@@ -57,6 +57,10 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
     assert [row["f1"] for row in again] == [row["f1"] for row in rows]
     _, said = bench(capsys, *asked, "--variants", "plain", "--budgets", "3")
     assert "plain, seed 0, simple" in said
+    data = tmp_path / "small" / "anomalous.csv"
+    data.write_text(data.read_text().replace("9", "8"))  # as long as before
+    _, said = bench(capsys, *asked, "--variants", "plain")
+    assert "plain, seed 0, simple" in said
 
 
 def test_raw_lines_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from detector.bundle import InputSettings
+from detector.stages.header.header import Headers
+from detector.stages.parse.codes import Place
+from detector.stages.parse.vocabulary import Codes, of_texts
 from training.benchmark import disturb
 from training.benchmark.description import ByLines, ByTime, Drawn, Folds
 from training.benchmark.incidents import Said, incidents, parts
@@ -13,6 +17,7 @@ from training.benchmark.simple_stream import openings
 from training.benchmark.spent import NOTHING
 from training.benchmark.split import chosen, halves
 from training.benchmark.windows import flagged_windows, of_windows
+from training.corpus import Learnt
 from training.evaluate.baselines import Tokens
 from training.evaluate.edit import edit_distance
 
@@ -185,6 +190,19 @@ def test_a_contaminated_split_hides_anomalies_in_what_trains() -> None:
     assert hidden == round(len(before.train.names) / 99)
     assert not set(after.train.names) & set(after.test.names)
     assert len(after.train.names) + len(after.test.names) == 300
+
+
+def test_another_wording_changes_templates_that_have_codes_too() -> None:
+    """What the codes tell apart is of one wording."""
+    learnt = Learnt(
+        InputSettings(),
+        Headers(()),
+        of_texts(["answered <*> in <*>"], codes=(Codes(0, (Place("answered", 0),), (("200",),)),)),
+    )
+    lines = [b"answered 200 in 5", b"answered 404 in 5"]
+    material = Material(lines, np.zeros(2, np.int64), ["a"], np.zeros(1, bool), np.zeros(1, bool))
+    changed = disturb.reworded(material, learnt, np.random.default_rng(0)).lines
+    assert changed == [b"answered-new 200 in 5", b"answered-new 404 in 5"]
 
 
 def test_another_wording_is_another_event() -> None:

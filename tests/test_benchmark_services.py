@@ -123,4 +123,4 @@ def test_recorded_runs_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFix
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     events = next(row for row in rows if row["detector"] == "new event, once a source")
     assert events["separated"] == 1
-    assert events["alerts"][0].keys() == {"normal-a", "disk-full"}
+    assert events["alerts"][0].keys() == {"redis/normal-a", "redis/disk-full"}

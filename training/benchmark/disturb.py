@@ -69,7 +69,7 @@ def reworded_ids(material: Material, known: Sequence[bytes], rng: np.random.Gene
 
 def reworded(material: Material, learnt: Learnt, rng: np.random.Generator) -> Material:
     """One word of a tenth of the known templates is another one from here on, as after an update."""
-    parser = LineParser(learnt.headers, Parser(learnt.vocabulary))
+    parser = LineParser(learnt.headers, Parser(learnt.vocabulary.without_codes()))
     worded = [n for n, one in enumerate(learnt.vocabulary.templates) if _word(one.tokens)]
     changed = {FIRST_TEMPLATE + n for n in _tenth(worded, rng)}
     lines: list[bytes] = []

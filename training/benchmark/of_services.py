@@ -104,8 +104,10 @@ class OfManyRuns:
         normal = [path for path in matching(asked.data, described.normal) if path.is_dir()]
         held = normal[seed % len(normal)]
         self._train = _files([path for path in normal if path != held])
-        self._faulty = [path.name for path in matching(asked.data, described.faulty) if path.is_dir()]
-        self._runs = {path.name: _files([path]) for path in (held, *matching(asked.data, described.faulty))}
+        faulty = [path for path in matching(asked.data, described.faulty) if path.is_dir()]
+        runs = {str(path.relative_to(asked.data)): path for path in (held, *faulty)}
+        self._faulty = {name for name, path in runs.items() if path != held}
+        self._runs = {name: _files([path]) for name, path in runs.items()}
         self._training = _Training(name, described.input, asked, seed)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from training.benchmark.asked import OF_VARIANTS, Asked, Detector, Variant
 from training.benchmark.description import Faults, LabelPaths, Named, Runs, Sequences, Sessions, Stream
 from training.benchmark.gather import missing, sequences, sessions
-from training.benchmark.identity import code, text_digest
+from training.benchmark.identity import code, files_digest, text_digest
 from training.benchmark.material import Material
 from training.benchmark.of_services import OfFaulty, OfManyRuns
 from training.benchmark.of_sessions import OfSplits
@@ -124,9 +124,8 @@ def _identity(named: Named, asked: Asked, seed: int, variant: Variant, detector:
     for name in ("data", "out", "seeds", "detectors", "variants", "processes"):
         del how[name]
     described = msgspec.json.encode(named.description).decode()
-    data = sorted(
-        (str(path.relative_to(asked.data)), path.stat().st_size)
-        for one in needed(named)
-        for path in asked.data.glob(one)
-    )
+    paths = sorted({path for one in needed(named) for path in asked.data.glob(one)})
+    inside = (sorted(path.rglob("*")) if path.is_dir() else [path] for path in paths)
+    files = [file for those in inside for file in those if file.is_file()]
+    data = [[str(path.relative_to(asked.data)) for path in paths], files_digest(files)]
     return text_digest(f"{code()} {described} {data} {sorted(how.items())} {seed} {variant} {detector}")
