@@ -27,6 +27,7 @@ from detector.stages.judge import hop_sums, hop_times
 from detector.stages.judge.hop_state import MAX_WAITING, HopState, Waiting
 from tests.recordings import FIXTURES, run
 from tests.watching import core_of, opened, outcome_of, records_of, replayed
+from training.calibrate import hops as training_hops
 from training.calibrate.hops import HopLearner
 
 REQUESTS = FIXTURES / "requests"
@@ -243,7 +244,7 @@ def test_a_tail_is_that_of_students_t(freedom: float, spreads: float, share: flo
 
 def test_a_kind_of_hop_that_is_new_between_two_sources_is_judged_by_what_it_is_elsewhere() -> None:
     """A new replica is judged from its first request on; a pair of messages never seen anywhere is not."""
-    state = HopState()
+    state = HopState("log")
     quick = [hop(state, f"a{n % 3}", f"b{n % 3}", 0.005, n) for n in range(60)]
     assert quick[0] is None
     assert all(one is not None and one.nats == 0.0 for one in quick[1:])
@@ -268,7 +269,7 @@ def waiting(source: str, token: int, time_us: int, trace: str) -> Waiting:
 
 def test_an_incident_does_not_become_usual_soon() -> None:
     """Fifty slow requests in a row are all unlikely; a lasting change is learnt in the end."""
-    state = HopState()
+    state = HopState("log")
     for number in range(300):
         hop(state, "a", "b", 0.005, number)
     slow = [hop(state, "a", "b", 1.0, 300 + number) for number in range(2_000)]
@@ -280,7 +281,7 @@ def test_an_incident_does_not_become_usual_soon() -> None:
 
 def test_a_line_that_is_late_in_its_trace_is_left_out() -> None:
     """What it was before cannot be told; the trace goes on from its newest line."""
-    state = HopState()
+    state = HopState("log")
     for source, later_us in (("a", 0), ("b", -SECOND), ("a", 10)):
         assert hop_sums.measured(state, waiting(source, 2, START_US + later_us, "t"), NOTHING) is None
     assert state.times == {}
@@ -294,7 +295,7 @@ def line_at(time_us: int | None, offset: int) -> Line:
 
 def test_lines_take_turns_by_their_times() -> None:
     """Within a second of their log's clock; one that is very late is left out, as is one without a time."""
-    state, turns = HopState(), list[int]()
+    state, turns = HopState("log"), list[int]()
     times: list[int | None] = [
         0,
         900_000,
@@ -317,7 +318,7 @@ def test_lines_take_turns_by_their_times() -> None:
 
 def test_lines_that_wait_for_a_time_that_is_taken_back_are_dropped() -> None:
     """And however many come at once, so many wait and no more."""
-    state = HopState()
+    state = HopState("log")
     hop_sums.in_order(state, line_at(START_US + 7_200 * SECOND, 0), 2, 0)
     hop_sums.in_order(state, line_at(START_US, 1), 2, START_US)
     assert [one.offset for one in state.waiting] == [1]
@@ -329,7 +330,7 @@ def test_lines_that_wait_for_a_time_that_is_taken_back_are_dropped() -> None:
 def test_an_id_that_is_of_no_request_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """An id with very many lines is that of a user or a tenant: how often they come is nobody's slowness."""
     monkeypatch.setattr(hop_sums, "MOST_LINES", 4)
-    state = HopState()
+    state = HopState("log")
     for number in range(20):
         one = waiting("ab"[number % 2], 2, START_US + number * SECOND, "tenant")
         hop_sums.measured(state, one, NOTHING)
@@ -349,7 +350,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces, kinds of hops and sources: those unseen for longest are forgotten."""
     for name in ("MAX_TRACES", "MAX_TIMES", "MAX_SOURCES"):
         monkeypatch.setattr(hop_sums, name, 5)
-    state = HopState()
+    state = HopState("log")
     for number in range(100):
         hop(state, f"a{number}", f"b{number}", 0.01, number)
         hop_sums.add(state, f"a{number}", 1.0, NOTHING)
@@ -359,7 +360,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_clock_that_is_set_back_begins_anew() -> None:
     """No sum and no trace of times that are yet to come holds the rule up."""
-    state = HopState()
+    state = HopState("log")
     hop(state, "a", "b", 0.01, 1_000)
     hop_sums.add(state, "a", 100.0, NOTHING)
     state.now_us -= 5_000 * SECOND
@@ -371,7 +372,7 @@ def test_a_clock_that_is_set_back_begins_anew() -> None:
 def test_what_training_knew_is_changed_in_a_copy() -> None:
     """The bundle stays as it was read: other logs begin from it too."""
     learnt = HopCalibration(0, math.inf, {7: HopTimes(10.0, 1.0, 0.5)}, {})
-    state = HopState()
+    state = HopState("log")
     times = hop_sums.times_of(state, 7, learnt)
     times.mean = 2.0
     assert learnt.times[7].mean == 1.0
@@ -403,6 +404,20 @@ def test_a_limit_is_beyond_what_training_showed() -> None:
     assert quiet.limit_nats == declared.limit_nats == 40.0
     assert raised.limit_nats > 100.0
     assert quiet.hops == quiet.usual["a"].hops == 898  # the last request's lines still wait
+
+
+def test_training_remembers_no_more_of_a_year_than_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the sums that would raise the limit, and so many of them; the least then counts for the rest."""
+    learner = learner_of([0.01] * 3_000)
+    assert max(len(part) for part in vars(learner).values() if isinstance(part, list | dict)) < 5
+    loud = [0.01] * 600 + ([1.0] * 15 + [0.01] * 600) * 4
+    monkeypatch.setattr(training_hops, "MOST_LOUD", 3)
+    learner = learner_of(loud)
+    most, least = learner.learnt(0.0), learner.learnt(0.9)
+    assert max(len(part) for part in vars(learner).values() if isinstance(part, list | dict)) <= 3
+    assert most is not None
+    assert least is not None
+    assert most.limit_nats >= least.limit_nats > 40.0
 
 
 def test_too_few_requests_teach_nothing() -> None:

@@ -64,6 +64,15 @@ def test_a_commit_that_is_not_based_on_the_fence_is_refused(backend: Backend, ba
         store.commit(commit(2))
 
 
+def test_what_is_kept_of_the_traces_of_logs_is_changed_log_by_log(tmp_path: Path) -> None:
+    """In a file; a server's shards have parts of traces, and take none."""
+    with closing(Store(tmp_path / "state.db")) as store:
+        store.commit(commit(0, traces={"a.log": b"a 1", "b.log": b"b 1", "c.log": b"c 1"}))
+        store.commit(commit(1, traces={"a.log": b"a 2", "b.log": None}))
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert store.traces(SHARD) == {"a.log": b"a 2", "c.log": b"c 1"}
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_failure_in_the_middle_of_a_commit_leaves_nothing(backend: Backend, part: str) -> None:
     """Wherever it breaks, all is as before, also after a restart; and the same commit then works."""

@@ -6,7 +6,7 @@ import msgspec
 
 from detector.embedded.memory import MemoryStates
 from detector.pipeline import Advance, Batch, advance, sources_of
-from detector.records import Record, Reject
+from detector.records import Record, Reject, Revision
 from detector.shard.core import Core
 from detector.shard.hops import Hops
 from detector.shard.intake import Intake
@@ -63,7 +63,7 @@ class Replay:
         for batch in self._intake.merged(feeds, MAX_LINES, of_feeds=of_feeds):
             yield self._step(batch)
         clock = self._intake.clock_us or None
-        yield self._step(Batch([], [], [], clock, close_all=not self._keep_open))
+        yield self._step(Batch([], [], [], clock, close_all=not self._keep_open), is_last=True)
 
     def unnamed(self) -> str:
         """A sentence where no line names a source although the settings look for one."""
@@ -85,17 +85,22 @@ class Replay:
             bundle=self._core.bundle.id,
         )
 
-    def _step(self, batch: Batch) -> Step:
+    def _step(self, batch: Batch, *, is_last: bool = False) -> Step:
         names = sorted(sources_of(batch.lines) | self.states.due(batch.latest_us))
         loaded = self.states.load(self.states.states if batch.close_all else names)
         done = advance(loaded, batch, self._core.bundle, self._core.policy, self._core.explain)
         self.states.keep(done.states, done.due_us)
         if self._hops is not None:
             done.revisions.extend(self._hops.take(batch))
-            done.revisions.extend(self._hops.finish() if batch.close_all else [])
+            if is_last:
+                done.revisions.extend(self._last_of(self._hops))
         step = Step(done, self._intake.take_rejects())
         self._count(batch, step)
         return step
+
+    def _last_of(self, hops: Hops) -> list[Revision]:
+        now_us = self._intake.clock_us - self._core.policy.lateness_us
+        return hops.pass_time(now_us) if self._keep_open else hops.finish(now_us)
 
     def _count(self, batch: Batch, step: Step) -> None:
         self._events += sum(not line.continuation for line in batch.lines) - step.done.dropped

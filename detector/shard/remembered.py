@@ -24,7 +24,6 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True):
     memories: dict[str, bytes] = {}  # of each origin, the decode stage's
     where: str = ""  # directory of the bundle; empty in what an earlier version wrote
     succession: Succession | None = None
-    hops: dict[str, bytes] = {}  # of each log whose lines name traces, the judge stage's
 
 
 _encoder = msgspec.msgpack.Encoder()

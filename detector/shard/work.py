@@ -79,7 +79,7 @@ class ShardWork:
         self.reader = core.new_reader()
         self.reader.memories.update(decode_memories(known.memories))
         self.intake = Intake(self.reader, core.parser)
-        self._hops = Hops(core, known.hops) if traces else None
+        self._hops = Hops(core, store.traces(shard)) if traces else None
         self._judging: Judging = Alone(core, self._place)
         if fence is not None and known.succession is not None:
             old_id = remembered.bundles_of(fence)[1] or ""
@@ -226,19 +226,18 @@ class ShardWork:
         """Write what a batch did."""
         rejects, done, judging = self.intake.take_rejects(), judged.done, self._judging
         succession = judging.succession(self._memories)
-        of_traces = {} if self._hops is None else self._hops.encoded()
+        traces = {} if self._hops is None else self._hops.take_changed()
         commit = Commit(
             shard=self.shard,
             based_on=self._number,
             bundle=judging.named(),
             fence=self._fence,
-            memory=remembered.encode(
-                Remembered(self._memories, str(self._core.where), succession, of_traces)
-            ),
+            memory=remembered.encode(Remembered(self._memories, str(self._core.where), succession)),
             states=judged.states,
             due_us=done.due_us,
             revisions=done.revisions,
             rejects=rejects,
+            traces=traces,
         )
         began_s = perf_counter()
         self._store.commit(commit)

@@ -33,6 +33,7 @@ class Commit(msgspec.Struct, frozen=True):
     due_us: dict[str, int | None]
     revisions: list[Revision]
     rejects: list[Reject]
+    traces: dict[str, bytes | None] = {}  # by log; None: nothing is remembered of it any more
 
 
 class Store(Protocol):
@@ -67,6 +68,9 @@ class Store(Protocol):
 
     def all_states(self, shard: str) -> dict[str, bytes]:
         """Every stored state by its source, in order; for tests and for tools that look at a whole shard."""
+
+    def traces(self, shard: str) -> dict[str, bytes]:
+        """What is remembered of the traces in each log, where the shard has logs."""
 
     def commit(self, commit: Commit) -> None:
         """Write a batch's effects and its fence in one atomic step.

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +26,7 @@ _TABLES = (
     ) STRICT""",
     "CREATE TABLE IF NOT EXISTS source (source TEXT PRIMARY KEY, due_us INTEGER, state BLOB NOT NULL) STRICT",
     "CREATE INDEX IF NOT EXISTS source_due ON source (due_us) WHERE due_us IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS trace (log TEXT PRIMARY KEY, state BLOB NOT NULL) STRICT",
     """CREATE TABLE IF NOT EXISTS reject (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, origin TEXT NOT NULL, at INTEGER NOT NULL,
         reason TEXT NOT NULL, value BLOB NOT NULL
@@ -122,6 +123,12 @@ class Store:
         self._check_shard(shard)
         return dict(self._connection.execute("SELECT source, state FROM source ORDER BY source").fetchall())
 
+    def traces(self, shard: str) -> dict[str, bytes]:
+        """What is remembered of the traces in each log."""
+        self._check_shard(shard)
+        with explained(self._path):
+            return dict(self._connection.execute("SELECT log, state FROM trace").fetchall())
+
     def commit(self, commit: Commit) -> None:
         """Write a batch's effects and its fence in one transaction.
 
@@ -134,6 +141,7 @@ class Store:
             connection.execute("BEGIN IMMEDIATE")
             self._move_fence(commit)
             self._write_states(commit)
+            self._write_traces(commit.traces)
             outbox.append(connection, commit.revisions)
             self._write_rejects(commit.rejects)
 
@@ -178,6 +186,12 @@ class Store:
                 if state is not None and source not in rows
             ],
         )
+
+    def _write_traces(self, traces: Mapping[str, bytes | None]) -> None:
+        gone = [(log,) for log, state in traces.items() if state is None]
+        kept = [(log, state) for log, state in traces.items() if state is not None]
+        self._connection.executemany("DELETE FROM trace WHERE log = ?", gone)
+        self._connection.executemany("INSERT OR REPLACE INTO trace VALUES (?, ?)", kept)
 
     def _write_rejects(self, rejects: list[Reject]) -> None:
         if not rejects:

@@ -6,7 +6,7 @@ from detector.bundle import HopTimes
 from detector.errors import BadSetup
 from detector.stages.judge.state import OpenAlert
 
-CODEC_VERSION = 1
+CODEC_VERSION = 2
 
 MAX_WAITING = 4_096  # lines of the last second
 MAX_TRACES = 1_024  # the one that is quiet for longest is forgotten
@@ -52,6 +52,7 @@ class Slowness(msgspec.Struct, array_like=True, gc=False):
 class HopState(msgspec.Struct, array_like=True):
     """The traces of one log."""
 
+    log: str
     now_us: int = 0  # the newest time that was judged
     waiting: list[Waiting] = []  # the oldest first
     traces: dict[str, Last] = {}
@@ -90,5 +91,5 @@ def decode(data: bytes, bundle_id: str) -> HopState:
     return (
         state
         if owner == bundle_id
-        else HopState(now_us=state.now_us, alerts=state.alerts, several=state.several)
+        else HopState(state.log, state.now_us, alerts=state.alerts, first=state.first, several=state.several)
     )

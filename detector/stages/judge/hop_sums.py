@@ -7,6 +7,7 @@ of one moment count together as one, because a pause stops all that is under way
 
 import math
 from bisect import bisect, insort
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -66,9 +67,14 @@ def in_order(state: HopState, line: Line, token: int, clock_us: int) -> list[Wai
         waiting.pop()  # it, or those before it whose clock was set back
         if not waiting:
             return []
-    ready = max(bisect(waiting, now_us - WAIT_US, key=_time_of), len(waiting) - MAX_WAITING)
-    turns = waiting[:ready]
-    del waiting[:ready]
+    return due(state, now_us, len(waiting) - MAX_WAITING)
+
+
+def due(state: HopState, now_us: int, least: int = 0) -> list[Waiting]:
+    """Those whose turn it is by now, and at least so many; in the order of their times."""
+    ready = max(bisect(state.waiting, now_us - WAIT_US, key=_time_of), least)
+    turns = state.waiting[:ready]
+    del state.waiting[:ready]
     return turns
 
 
@@ -144,6 +150,7 @@ def times_of(state: HopState, key: int, learnt: HopCalibration) -> HopTimes:
     return times
 
 
+@lru_cache(maxsize=MAX_TIMES)
 def key_of(kind: str) -> int:
     """A 62-bit number for a kind of hop."""
     digest = blake2b(kind.encode("utf-8", "surrogateescape"), digest_size=8).digest()

@@ -11,7 +11,17 @@ from detector.stages.judge import alerts
 from detector.stages.judge.alerts import SLOW, Naming, Opening
 from detector.stages.judge.evidence import known_template, severity
 from detector.stages.judge.hop_state import HopState, Slowness, Waiting
-from detector.stages.judge.hop_sums import FADE_S, RECEIVER, SECOND_US, Hop, add, in_order, measured
+from detector.stages.judge.hop_sums import (
+    FADE_S,
+    RECEIVER,
+    SECOND_US,
+    WAIT_US,
+    Hop,
+    add,
+    due,
+    in_order,
+    measured,
+)
 from detector.stages.judge.policy import Explain
 from detector.stages.judge.state import OpenAlert, SourceState
 
@@ -29,42 +39,56 @@ class HopPolicy(msgspec.Struct, frozen=True):
 
 def follow(state: HopState, line: Line, token: int, clock_us: int, policy: HopPolicy) -> list[Revision]:
     """Take the next line that names a trace, with its log's clock before it, and say what is called for."""
-    said: list[Revision] = []
-    if not state.several:
-        state.first = state.first or line.source
-        if line.source == state.first:
-            return said
-        state.several = True
-    for one in in_order(state, line, token, clock_us):
-        said += _judged(state, one, policy)
-    return said
+    return _in_turn(state, in_order(state, line, token, clock_us), policy)
+
+
+def is_due(state: HopState, now_us: int, policy: HopPolicy) -> bool:
+    """Whether time alone calls for something by now."""
+    by_us = now_us - WAIT_US
+    if state.waiting and state.waiting[0].time_us <= by_us:
+        return True
+    return any(_over_us(alert, policy) < by_us for alert in state.alerts.values())
+
+
+def pass_time(state: HopState, now_us: int, policy: HopPolicy) -> list[Revision]:
+    """Judge what has waited for long enough by now, then resolve what is over by the time of that.
+
+    In so many steps or in one, it comes to the same: what still waits is of a later time than what is over.
+    """
+    said = _in_turn(state, due(state, now_us), policy)
+    return said + _resolved(state, now_us - WAIT_US, policy)
 
 
 def flush(state: HopState, policy: HopPolicy) -> list[Revision]:
     """Judge the lines that still wait: nothing comes any more."""
-    said = [revision for one in state.waiting for revision in _judged(state, one, policy)]
-    state.waiting = []
-    return said
+    return _in_turn(state, due(state, 0, len(state.waiting)), policy)
+
+
+def _in_turn(state: HopState, turns: list[Waiting], policy: HopPolicy) -> list[Revision]:
+    return [revision for one in turns for revision in _judged(state, one, policy)]
 
 
 def _judged(state: HopState, line: Waiting, policy: HopPolicy) -> list[Revision]:
     hop = measured(state, line, policy.learnt)
-    said = pass_time(state, state.now_us, policy)
+    said = _resolved(state, state.now_us, policy) if state.alerts else []
     if hop is not None:
         revision = _counted(state, line, hop, policy)
         said += [] if revision is None else [revision]
     return said
 
 
-def pass_time(state: HopState, by_us: int, policy: HopPolicy) -> list[Revision]:
-    """Resolve the alerts that are over by now."""
+def _resolved(state: HopState, by_us: int, policy: HopPolicy) -> list[Revision]:
     said = []
     for source, alert in list(state.alerts.items()):
-        over_us = (alert.flagged_us or 0) + min(OVER_US, policy.resolve_us)
+        over_us = _over_us(alert, policy)
         if by_us > over_us:
             del state.alerts[source]
             said.append(alerts.resolve(alert, over_us))
     return said
+
+
+def _over_us(alert: OpenAlert, policy: HopPolicy) -> int:
+    return (alert.flagged_us or 0) + min(OVER_US, policy.resolve_us)
 
 
 def give_up(state: HopState) -> list[Revision]:
@@ -91,19 +115,19 @@ def _counted(state: HopState, line: Waiting, hop: Hop, policy: HopPolicy) -> Rev
     alert = state.alerts.get(named)
     if alert is not None:
         return alerts.flag(alert, slow.hops, state.now_us, slow.nats)
-    alert, revision = _opened(named, slow, line, hop, policy)
+    alert, revision = _opened(named, slow, state.log, line, hop, policy)
     alert.flagged_us = state.now_us
     state.alerts[named] = alert
     return revision
 
 
 def _opened(
-    named: str, slow: Slowness, line: Waiting, hop: Hop, policy: HopPolicy
+    named: str, slow: Slowness, log: str, line: Waiting, hop: Hop, policy: HopPolicy
 ) -> tuple[OpenAlert, Revision]:
     limit = policy.learnt.limit_nats
     opening = Opening(
         rule=SLOW,
-        key="",
+        key=log,  # two logs with the same lines give two alerts
         severity=severity(line.level, slow.nats, limit),
         number=slow.hops,
         time_us=line.time_us,

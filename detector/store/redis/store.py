@@ -130,6 +130,10 @@ class RedisStore:
         """Every stored state by its source, in order; for tests and for tools that look at a whole shard."""
         return dict(sorted(self._scan(shard)))
 
+    def traces(self, shard: str) -> dict[str, bytes]:  # noqa: ARG002  (of no shard are any kept)
+        """Nothing: a partition has part of the lines of a trace, and none is judged."""
+        return {}
+
     def commit(self, commit: Commit) -> None:
         """Write a batch's effects and its fence in one atomic step.
 
@@ -140,6 +144,8 @@ class RedisStore:
             BadSetup: a key is not ours or was lost, or the user may not use it; nothing was written.
         """
         shard = commit.shard
+        if commit.traces:
+            raise ValueError(f"{shard} has traces of logs, which are kept in SQLite alone")
         known = self._known(shard)
         # One that is there already, as its reply was lost, was based on the one before.
         before = known.before if known.number == commit.based_on + 1 else known.commit_id
