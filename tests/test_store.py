@@ -19,7 +19,7 @@ from detector.store.deliveries import open_deliveries
 from detector.store.outbox import Enrolment
 from detector.store.sqlite import KEPT_REJECTS, Store
 from tests.delivery import revision
-from tests.stores import KINDS, PARTS, SHARD, Backend, Sqlite
+from tests.stores import KINDS, PARTS, SHARD, Backend, Redis, Sqlite
 
 
 @pytest.fixture(params=KINDS)
@@ -65,12 +65,20 @@ def test_a_commit_that_is_not_based_on_the_fence_is_refused(backend: Backend, ba
 
 
 def test_what_is_kept_of_the_traces_of_logs_is_changed_log_by_log(tmp_path: Path) -> None:
-    """In a file; a server's shards have parts of traces, and take none."""
+    """In a file, and also after a restart."""
     with closing(Store(tmp_path / "state.db")) as store:
         store.commit(commit(0, traces={"a.log": b"a 1", "b.log": b"b 1", "c.log": b"c 1"}))
         store.commit(commit(1, traces={"a.log": b"a 2", "b.log": None}))
     with closing(Store(tmp_path / "state.db")) as store:
         assert store.traces(SHARD) == {"a.log": b"a 2", "c.log": b"c 1"}
+
+
+def test_a_server_takes_no_traces(tmp_path: Path) -> None:
+    """Its shards have parts of traces; one that were silently lost would be missed at the next start."""
+    with Redis.made(tmp_path) as made, closing(made.open()) as store:
+        with pytest.raises(ValueError, match="kept in SQLite alone"):
+            store.commit(commit(0, traces={"a.log": b"a"}))
+        assert store.fence(SHARD) is None
 
 
 @pytest.mark.parametrize("part", PARTS)
