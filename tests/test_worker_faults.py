@@ -136,7 +136,7 @@ def test_a_broker_that_dies_is_outwaited(on_stage: Staged, tmp_path: Path, keyed
     broker = Broker(tmp_path / "kafka")
     broker.start()
     try:
-        with on_stage("broker-dies", broker=broker.address, keyed=keyed) as stage:
+        with on_stage(f"broker-dies-{keyed:d}", broker=broker.address, keyed=keyed) as stage:
             for _ in range(2):
                 stage.come_on(100)
                 broker.kill()
@@ -185,7 +185,11 @@ def test_a_redis_that_was_emptied_begins_as_configured_and_says_so(on_stage: Sta
     with redis_serving(tmp_path / "own") as server, on_stage("emptied", redis=server.url) as stage:
         stage.notices.in_order = False
         stage.come_on(600)
-        stage.until(lambda: topics.committed(stage.broker, "emptied", "emptied", 3) is not None)
+        stage.until(
+            lambda: all(
+                topics.committed(stage.broker, "emptied", "emptied", part) is not None for part in range(4)
+            )
+        )
         before = stage.done()
         server("FLUSHALL")
         stage.until(lambda: stage.done() > before)
