@@ -16,7 +16,9 @@ import torch
 
 from detector.errors import BadSetup
 from detector.records import FIRST_TEMPLATE
-from training.model.fit import FitResult, fit
+from training.model import checkpoint as checkpoints
+from training.model.batches import with_rows
+from training.model.fit import FORMAT, FitResult, fit, identity_of
 from training.model.lessons import Lessons, session_lessons, stream_lessons
 from training.model.model import ModelShape, SequenceModel, build
 from training.model.run import GRADIENT_NORM, PATIENCE, Run, learning_rate_factor, losses
@@ -179,6 +181,27 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     lessons = session_lessons(sessions(10), replace(SMALL, epochs=1))
     with pytest.raises(BadSetup, match="training data was"):
         fit(lessons, VOCABULARY, replace(SMALL, epochs=1), checkpoint=path, resume=True)
+
+
+def test_a_run_goes_on_with_the_rows_it_began_with(tmp_path: Path) -> None:
+    """A GPU finds by the clock how many rows it trains at a time; a run that goes on keeps them."""
+    path, lessons = tmp_path / "fit.pt", session_lessons(sessions(), SMALL)
+    more, settings = with_rows(lessons, SMALL, 2 * SMALL.batch)
+    assert settings.learning_rate == pytest.approx(SMALL.learning_rate * 2**0.5)
+    uninterrupted = fit(more, VOCABULARY, settings, clock=lambda: 0.0)
+    begun = Run(settings, VOCABULARY, torch.device("cpu"))
+    begun.one_epoch(more, lambda _: None, lambda: 0.0)
+    checkpoints.save(path, identity_of(lessons, VOCABULARY, SMALL), begun.state())
+    assert_same(fit_sessions(SMALL, path, resume=True), uninterrupted)
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
+    """One that an older release wrote is named as such, and never half read."""
+    path, lessons = tmp_path / "fit.pt", session_lessons(sessions(), SMALL)
+    identity = {**identity_of(lessons, VOCABULARY, SMALL), "checkpoint format": FORMAT - 1}
+    checkpoints.save(path, identity, {"weights": {}})
+    with pytest.raises(BadSetup, match=f"checkpoint format was {FORMAT - 1} and is {FORMAT};"):
+        fit_sessions(SMALL, path, resume=True)
 
 
 class _Bomb:

@@ -19,18 +19,22 @@ TRIED = 4  # windows that are timed, after one that warms up
 Speed = Callable[[int], float | None]  # events a second with so many rows; None where memory is too small
 
 
-def sized(
-    lessons: Lessons, vocabulary: int, settings: FitSettings, device: torch.device
-) -> tuple[Lessons, FitSettings]:
-    """Lessons and settings for a device: as they are on a CPU, with more rows on a GPU.
+def fastest_rows(lessons: Lessons, vocabulary: int, settings: FitSettings, device: torch.device) -> int:
+    """Rows for a device: those of the settings on a CPU, on a GPU as many as are worth it."""
+    if device.type != "cuda":
+        return settings.batch
+    most = max(lessons.events // (LEAST_STEPS * settings.window), settings.batch)
+    return doubled(lambda rows: speed(lessons, vocabulary, settings, device, rows), settings.batch, most)
+
+
+def with_rows(lessons: Lessons, settings: FitSettings, rows: int) -> tuple[Lessons, FitSettings]:
+    """Lessons and settings with so many rows.
 
     The learning rate of Adam grows with the root of the rows (Malladi et al. 2022, "On the SDEs and
     scaling rules for adaptive gradient algorithms").
     """
-    if device.type != "cuda":
+    if rows == settings.batch:
         return lessons, settings
-    most = max(lessons.events // (LEAST_STEPS * settings.window), settings.batch)
-    rows = doubled(lambda rows: speed(lessons, vocabulary, settings, device, rows), settings.batch, most)
     rate = settings.learning_rate * math.sqrt(rows / settings.batch)
     return lessons.resized(rows), replace(settings, batch=rows, learning_rate=rate)
 

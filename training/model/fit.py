@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.model import checkpoint as checkpoints
-from training.model.batches import sized
+from training.model.batches import fastest_rows, with_rows
 from training.model.devices import reproducible
 from training.model.lessons import Lessons
 from training.model.model import SequenceModel
 from training.model.run import Clock, Report, Run
 from training.model.settings import Epoch, FitSettings, Outcome
+
+FORMAT = 2  # of what `Run.state` holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,19 @@ def fit(
 ) -> FitResult:
     """Train until the epochs are over, validation stops improving, or the run diverges.
 
-    The checkpoint is written after every epoch; with `resume` the run goes on from it, and on a CPU
-    ends with the bits of a run that was never interrupted. Raises BadSetup where the checkpoint is of
-    another run, or where a GPU is asked for and there is none.
+    The checkpoint is written after every epoch. With `resume` the run goes on from it, with the batch that
+    it began with, and on a CPU ends with the bits of a run that was never interrupted. Raises BadSetup
+    where the checkpoint is of another run, or where a GPU is asked for and there is none.
     """
-    identity = _identity(lessons, vocabulary, settings)
+    identity = identity_of(lessons, vocabulary, settings)
     with reproducible(settings.device, settings.threads) as device:
-        lessons, settings = sized(lessons, vocabulary, settings, device)
+        goes_on = checkpoint is not None and resume and checkpoint.exists()
+        saved = checkpoints.load(checkpoint, identity) if checkpoint and goes_on else None
+        rows = saved["rows"] if saved else fastest_rows(lessons, vocabulary, settings, device)
+        lessons, settings = with_rows(lessons, settings, rows)
         run = Run(settings, vocabulary, device)
-        if checkpoint and resume and checkpoint.exists():
-            run.restore(checkpoints.load(checkpoint, identity))
+        if saved:
+            run.restore(saved)
         while run.outcome is None:
             run.one_epoch(lessons, report, clock)
             if checkpoint:
@@ -55,7 +60,7 @@ def fit(
         return FitResult(run.best_model(), run.history, run.outcome)
 
 
-def _identity(lessons: Lessons, vocabulary: int, settings: FitSettings) -> checkpoints.Identity:
+def identity_of(lessons: Lessons, vocabulary: int, settings: FitSettings) -> checkpoints.Identity:
     """Everything that the result depends on; another device or thread count may go on with a run."""
     chosen = {name: value for name, value in asdict(settings).items() if name not in {"device", "threads"}}
-    return {**chosen, "vocabulary": vocabulary, "training data": lessons.digest}
+    return {**chosen, "vocabulary": vocabulary, "training data": lessons.digest, "checkpoint format": FORMAT}

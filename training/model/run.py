@@ -42,6 +42,7 @@ class Run:
     def state(self) -> dict[str, Any]:
         """Everything in tensors and plain values, for a checkpoint."""
         return {
+            "rows": self.settings.batch,
             "weights": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),  # empty on a CPU
@@ -51,7 +52,7 @@ class Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to what `state` returned."""
+        """Go back to what `state` returned, of a run with as many rows."""
         self.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:
