@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from training.model.batches import doubled, sized, speed
+from training.model.batches import doubled, fastest_rows, speed, with_rows
 from training.model.fit import fit
 from training.model.lessons import Lessons, session_lessons, stream_lessons
 from training.model.settings import FitSettings
@@ -51,7 +51,8 @@ def test_rows_double_while_it_is_faster_and_fits(full_at: int, fits: int, most: 
 def test_a_cpu_keeps_what_was_asked_for() -> None:
     """The batch that the settings name fixes the bits of a fit on a CPU."""
     lessons = stream_lessons([np.tile(np.array([2, 3, 4]), 500)], SMALL)
-    assert sized(lessons, 8, SMALL, CPU) == (lessons, SMALL)
+    rows = fastest_rows(lessons, 8, SMALL, CPU)
+    assert with_rows(lessons, SMALL, rows) == (lessons, SMALL)
 
 
 @pytest.mark.parametrize("make", [session_lessons, stream_lessons])
