@@ -39,7 +39,7 @@ def core(tmp_path: Path, log: Path) -> Core:
 def judging(folder: Path, *logs: Path) -> Core:
     """The same for some logs."""
     small_bundle(folder / "bundle", session=False)
-    core = core_of(folder / "bundle", *logs)
+    core = core_of(folder / "bundle", *logs, trace_field="trace_id")
     learnt = HopCalibration(300, 40.0, {}, {})
     calibration = msgspec.structs.replace(core.policy.calibration, hops=learnt, new_template_alerts=False)
     return msgspec.structs.replace(core, policy=msgspec.structs.replace(core.policy, calibration=calibration))

@@ -33,6 +33,7 @@ from training.calibrate.hops import HopLearner
 REQUESTS = FIXTURES / "requests"
 SECOND = 1_000_000
 START_US = 1_700_000_000 * SECOND
+TRACED = ("--trace-field", "trace_id")
 QUICK = ("--epochs", "1", "--hidden", "8", "--device", "cpu")
 NOTHING = HopCalibration(0, math.inf, {}, {})
 
@@ -41,7 +42,7 @@ NOTHING = HopCalibration(0, math.inf, {}, {})
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the recorded services at work."""
     path = tmp_path_factory.mktemp("requests") / "bundle"
-    run("training.cli", "fit", str(REQUESTS / "train"), "--out", str(path), *QUICK)
+    run("training.cli", "fit", str(REQUESTS / "train"), "--out", str(path), *TRACED, *QUICK)
     return path
 
 

@@ -79,7 +79,8 @@ class InputOptions:
         Parameter(help="Rows are whole sequences: id,event event ... (with --parser exact)."),
     ] = None
     trace_field: Annotated[
-        str | None, Parameter(help="JSON field that holds the id of a line's request or trace.")
+        str | None,
+        Parameter(help="JSON field of the id of a line's request: fit learns how long its steps take."),
     ] = None
     trace_regex: Annotated[
         str | None,

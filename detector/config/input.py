@@ -73,7 +73,7 @@ class Input:
         str | None,
         say(
             "Field that holds the id of the request or trace that a line was written for.",
-            "the bundle's, else found: trace_id, traceId, trace.id, request_id and the like",
+            "the bundle's, else none",
         ),
     ] = None
     trace_regex: Annotated[

@@ -26,7 +26,6 @@ class Names(msgspec.Struct, frozen=True):
     message: Keys
     time: Keys
     level: Keys
-    trace: Keys
     described: str = ""  # key of the object that tells by its fields what no message does; else all of them
 
 
@@ -43,17 +42,11 @@ FOUND = Names(
         "level", "log.level", "severity", "severityText", "severity_text", "loglevel", "levelname", "lvl",
         "PRIORITY", "severityNumber",
     ),
-    trace=(
-        "trace_id", "traceId", "traceID", "TraceId", "trace.id", "otelTraceID", "dd.trace_id",
-        "logging.googleapis.com/trace", "request_id", "requestId", "http.request.id", "x_request_id",
-        "correlation_id", "correlationId",
-    ),
 )  # fmt: skip
 OTLP = Names(
     message=("body", "body.message", "body.msg", "eventName"),
     time=("timeUnixNano", "observedTimeUnixNano"),
     level=("severityText", "severityNumber"),
-    trace=FOUND.trace,
     described="body",
 )
 
@@ -78,7 +71,7 @@ class Plans:
         self._message = _first(settings.message_field, names.message)
         self._time = _first(settings.time_field, names.time)
         self._level = _first(settings.level_field, names.level)
-        self._trace = _first(settings.trace_field, names.trace)
+        self._trace = _first(settings.trace_field, ())
         self._outer: dict[Keys, Plan] = {}
         self._inner: dict[tuple[Keys, ...], Plan] = {}
 
