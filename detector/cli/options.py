@@ -80,7 +80,7 @@ class InputOptions:
     ] = None
     trace_field: Annotated[
         str | None,
-        Parameter(help="JSON field of the id of a line's request: fit learns how long its steps take."),
+        Parameter(help="JSON field of the id of a request, whose steps fit learns to time."),
     ] = None
     trace_regex: Annotated[
         str | None,
