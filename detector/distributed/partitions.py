@@ -1,7 +1,8 @@
 """The shards of one worker at work: batches of Kafka through the core into the store. Writes the store."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from detector.distributed.packs import Position
 from detector.distributed.routed import CRASH as ROUTER_CRASH
 from detector.distributed.routed import record_of
 from detector.distributed.trials import ATTEMPTS, RESET, Marks, Owed, Part, Trials
+from detector.errors import BadSetup
 from detector.inputs.kafka.feed import ANEW, Begin, KafkaRecord, PartitionBatch, Shard
 from detector.metrics.committed import Told, nobody
 from detector.pipeline import Batch
@@ -36,7 +38,10 @@ _log = structlog.get_logger("shards")
 
 
 class MarkingStore(Store, Marks, Protocol):
-    """A store that keeps marks beside the fences; a commit removes them."""
+    """A store that keeps marks beside the fences, which a commit removes; others write to it as well."""
+
+    def check_unmoved(self, shard: str) -> None:
+        """Raise Fenced where another process has written to the shard."""
 
 
 class Partitions:
@@ -132,9 +137,19 @@ class Partitions:
 
     def process(self, batch: PartitionBatch) -> None:
         """Commit what the batch calls for."""
-        self.works[batch.shard].upgrade(self._bundles.newest())
-        for portion in self._portions(batch):
-            self.trials.each(portion, self._try)
+        with self._whose_states(batch.shard):
+            self.works[batch.shard].upgrade(self._bundles.newest())
+            for portion in self._portions(batch):
+                self.trials.each(portion, self._try)
+
+    @contextmanager
+    def _whose_states(self, shard: Shard) -> Iterator[None]:
+        """Where states are another bundle's, see first whether another worker has the shard by now."""
+        try:
+            yield
+        except BadSetup:
+            self._store.check_unmoved(str(shard))
+            raise
 
     def _portions(self, batch: PartitionBatch) -> Iterable[PartitionBatch]:
         """The batch; of what was routed, parts of bounded size, with numbers in place of offsets (`packs`).
@@ -216,11 +231,12 @@ class Partitions:
         """Let the shard's clock go on at the end of its log."""
         work = self.works[shard]
         said = work.counts.said
-        work.upgrade(self._bundles.newest())
-        if work.clock_us:
-            unread = self._unread_feeds(shard, quiet_s)
-            closing_us = work.intake.closing_us(unread, round(quiet_s * SECOND_US))
-            work.pass_time(closing_us, most_commits=COMMITS)
+        with self._whose_states(shard):
+            work.upgrade(self._bundles.newest())
+            if work.clock_us:
+                unread = self._unread_feeds(shard, quiet_s)
+                closing_us = work.intake.closing_us(unread, round(quiet_s * SECOND_US))
+                work.pass_time(closing_us, most_commits=COMMITS)
         self._after(work.counts.said > said)
 
     def _unread_feeds(self, shard: Shard, quiet_s: float) -> frozenset[str]:

@@ -91,6 +91,18 @@ class RedisStore:
         at = self._key(shard, "fence")
         self._nodes.ask(at, "HDEL", at, "mark")
 
+    def check_unmoved(self, shard: str) -> None:
+        """See that what was read of the shard is what this process left.
+
+        Raises:
+            Fenced: another process has written to it.
+            Unavailable: Redis cannot be reached.
+        """
+        known, at = self._known(shard), self._key(shard, "fence")
+        number, commit_id = self._nodes.ask(at, "HMGET", at, "number", "id")
+        if (int(number or 0), (commit_id or b"").decode()) != (known.number, known.commit_id):
+            raise _moved(shard, int(number or 0), known.number)
+
     def release(self, shard: str) -> None:
         """Forget what is known of a shard that this process no longer writes to."""
         self._shards.pop(shard, None)
@@ -188,12 +200,16 @@ class RedisStore:
 def _refusal(commit: Commit, reply: list[object]) -> Fenced:
     if reply[0] == b"receivers":
         return Fenced(f"another process has changed the receivers of shard {commit.shard}")
-    if reply[1] == commit.based_on:
+    return _moved(commit.shard, reply[1], commit.based_on)
+
+
+def _moved(shard: str, number: object, based_on: int) -> Fenced:
+    if number == based_on:
         return Fenced(
-            f"shard {commit.shard} is at another commit {reply[1]} than the one that the batch is based on; "
+            f"shard {shard} is at another commit {number} than the one that the batch is based on; "
             "redis was set back, or another process has written to the shard"
         )
     return Fenced(
-        f"shard {commit.shard} is at commit {reply[1]}, not at {commit.based_on}; "
+        f"shard {shard} is at commit {number}, not at {based_on}; "
         "another process has written to it, or redis was set back"
     )
