@@ -76,6 +76,7 @@ def webhook(
     name: str = "ops",
     secrets: tuple[str, ...] = (SECRET,),
     timeout_s: float = 5.0,
+    ca_file: Path | None = None,
     allow_private: bool = True,
     delays_s: tuple[float, ...] = (0.0, 10.0, 20.0),
 ) -> WebhookReceiver:
@@ -84,6 +85,7 @@ def webhook(
         name=name,
         url=script.url,
         secrets=secrets,
+        ca_file=ca_file,
         timeout_s=timeout_s,
         allow_private=allow_private,
         schedule=Schedule(delays_s),

@@ -1,6 +1,7 @@
 """A real HTTP server on the loopback whose answers are a script."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from threading import Event, Thread
 from typing import Any
 
 from standardwebhooks import Webhook
+
+from tests.servers.certificates import Certificates
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # nobody's
 SLOW = 0  # no answer until the server closes
@@ -43,6 +46,7 @@ class Script:
     answer_body: bytes = b""
     requests: list[Request] = field(default_factory=list)
     port: int = 0
+    certificates: Certificates | None = None  # then it speaks TLS
     arrived: Event = field(default_factory=Event)
     last_asked: Event = field(default_factory=Event)  # for the last answer
     closing: Event = field(default_factory=Event)
@@ -50,7 +54,8 @@ class Script:
     @property
     def url(self) -> str:
         """Where it listens; the path stands for a token that no log may show."""
-        return f"http://127.0.0.1:{self.port}/token-in-path"
+        scheme = "http" if self.certificates is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}/token-in-path"
 
     @property
     def ids(self) -> list[str]:
@@ -70,6 +75,11 @@ def serving(script: Script) -> Iterator[Script]:
     """Serve the script on its port, a free one where it has none."""
     server = ThreadingHTTPServer(("127.0.0.1", script.port), _handler(script))
     script.port = server.server_address[1]
+    if script.certificates is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(script.certificates.certificate, script.certificates.key)
+        # Shaken hands with in the thread of the request: a client that does not trust us ends only its own.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     script.closing.clear()
     # The listening socket is open already: what connects before the thread runs waits in its queue.
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -16,6 +16,7 @@ from detector.notify.receivers import WEBHOOK_SCHEDULE, WebhookReceiver, check
 from detector.records import EvidenceLine, TemplateEvidence
 from tests.delivery import SAMPLE, Clock, StateFile, revision, webhook
 from tests.receiver import GARBAGE, SECRET, SLOW, Script, free_port, serving
+from tests.servers.certificates import Certificates, make_certificates
 
 
 def test_a_delivery_verifies_with_the_specifications_own_library(tmp_path: Path) -> None:
@@ -50,6 +51,37 @@ def test_an_answer_500_and_then_200_is_one_id_and_two_timestamps(tmp_path: Path)
     assert int(second.headers["webhook-timestamp"]) == int(first.headers["webhook-timestamp"]) + 10
     assert first.verify() == second.verify()
     assert state.states() == {"delivered": 1}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Of an authority that no system knows."""
+    return make_certificates(tmp_path_factory.mktemp("tls") / "made")
+
+
+def test_a_server_with_a_certificate_of_our_own_authority_is_told(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """Over TLS, where `ca_file` names the authority."""
+    with serving(Script(certificates=certificates)) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server, ca_file=certificates.ca)])
+        state.append(revision("a", 1))
+        state.deliverer().drain()
+    server.requests[0].verify()
+    assert state.states() == {"delivered": 1}
+
+
+def test_a_server_whose_certificate_is_not_trusted_is_told_nothing(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """One that says it is the receiver, and cannot show it: the alert waits, and the error says why."""
+    with serving(Script(certificates=certificates)) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server)])
+        state.append(revision("a", 1))
+        state.deliverer().drain()
+    assert server.requests == []
+    assert state.states() == {"pending": 1}
+    assert "TLS certificate" in state.errors()[0]
 
 
 def test_a_retry_waits_for_its_time(tmp_path: Path) -> None:
@@ -279,11 +311,12 @@ def test_the_schedule_is_the_specifications() -> None:
 
 def test_settings_that_cannot_work_are_named_without_the_secret() -> None:
     """Every fault is in the one error; neither it nor the receiver's text holds a secret."""
-    receiver = WebhookReceiver("ops", "ftp://host/token", ("whsec_!!hush", "whsec_aHVzaA=="), timeout_s=0)
+    secrets, nowhere = ("whsec_!!hush", "whsec_aHVzaA=="), Path("nowhere.pem")
+    receiver = WebhookReceiver("ops", "ftp://host/token", secrets, ca_file=nowhere, timeout_s=0)
     with pytest.raises(BadSetup) as raised:
         check(receiver)
     text = str(raised.value) + repr(receiver)
-    for part in ("ops", "url must be", "base64", "24 to 64 bytes", "timeout_s"):
+    for part in ("ops", "url must be", "base64", "24 to 64 bytes", "ca_file: not usable", "timeout_s"):
         assert part in text
     assert "hush" not in text
     assert "token" not in text

@@ -30,6 +30,7 @@ def receivers_of(settings: Settings, output: Literal["text", "json"] | None) -> 
             name=webhook.name,
             url=str(webhook.url),
             secrets=webhook.signing_secrets,
+            ca_file=webhook.ca_file,
             timeout_s=webhook.timeout_s,
             max_pending=webhook.max_pending,
             allow_private=webhook.allow_private,

@@ -26,6 +26,10 @@ class Webhook:
     secrets: Annotated[
         tuple[Secret, ...], say("More secrets that sign beside the first, while keys are changed.")
     ] = ()
+    ca_file: Annotated[
+        Path | None,
+        say("Certificates that the server's must be signed by.", "those that the system trusts"),
+    ] = None
     timeout_s: Annotated[Positive, say("Longest wait for an answer.")] = 15.0
     max_pending: Annotated[
         Count, say("Deliveries that may wait; beyond it the oldest are given up, and counted.")

@@ -1,7 +1,9 @@
-"""What the configuration says about each receiver of alerts. No I/O."""
+"""What the configuration says about each receiver of alerts. Reads certificates."""
 
 import hashlib
+import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from detector.errors import BadSetup
@@ -34,6 +36,7 @@ class WebhookReceiver:
     name: str
     url: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)  # newest first; several while they rotate; none: unsigned
+    ca_file: Path | None = None  # whom its certificate must be signed by; None: whom the system trusts
     timeout_s: float = 20.0
     max_pending: int = 10_000
     allow_private: bool = False  # may be a loopback, private or link-local address
@@ -97,8 +100,20 @@ def check(receiver: Receiver) -> None:
         raise BadSetup(f"receiver {receiver.name}: {'; '.join(faults)}")
 
 
+def tls_context(receiver: WebhookReceiver) -> ssl.SSLContext:
+    """Whose certificates to take. Raises BadSetup where the file cannot be read or holds none."""
+    try:
+        return ssl.create_default_context(cafile=receiver.ca_file)
+    except OSError as error:
+        raise BadSetup(f"ca_file: not usable ({error}): correct the path or the file") from error
+
+
 def _webhook_faults(receiver: WebhookReceiver) -> list[str]:
     faults = [] if _is_http(receiver.url) else ["the url must be http:// or https:// with a host"]
+    try:
+        tls_context(receiver)
+    except BadSetup as error:
+        faults.append(str(error))
     for secret in receiver.secrets:
         try:
             parse_secret(secret)

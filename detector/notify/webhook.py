@@ -9,7 +9,7 @@ from detector.notify.answer import Answer, Outcome, judge
 from detector.notify.body import encode_body
 from detector.notify.guard import guarded_socket
 from detector.notify.queue import Notification, Send
-from detector.notify.receivers import WebhookReceiver
+from detector.notify.receivers import WebhookReceiver, tls_context
 from detector.notify.signature import parse_secret, sign
 
 
@@ -31,6 +31,7 @@ async def open_webhook(receiver: WebhookReceiver, *, clock: Callable[[], float])
 def _session(receiver: WebhookReceiver) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
+            ssl=tls_context(receiver),
             socket_factory=None if receiver.allow_private else guarded_socket,
             force_close=True,  # alerts are rare: a kept connection is mostly one that the server has closed
         ),
