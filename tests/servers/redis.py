@@ -3,6 +3,7 @@
 Everything a server writes lies in one folder, so that one that was killed goes on with its data.
 """
 
+import os
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 
 from tests.servers.kafka import free_ports
 
+COMMAND = os.environ.get("REDIS_SERVER", "redis-server")  # or the path of a Valkey
 START_S = 30.0  # deadline; a tenth of a second is usual
 STOP_S = 30.0
 POLL_S = 0.01
@@ -54,9 +56,9 @@ class Server:
 
     def start(self) -> None:
         """Start, and come back once it answers."""
-        command = shutil.which("redis-server")
+        command = shutil.which(COMMAND)
         if command is None:
-            raise AssertionError("redis-server is not there: run scripts/prepare-tests")
+            raise AssertionError(f"{COMMAND} is not there: run scripts/prepare-tests")
         with (self.folder / "redis.out").open("ab") as said:  # what it says before it has its log file
             self._process = subprocess.Popen([command, *self._options], stdout=said, stderr=said)
         wait_until(self._answers, f"redis did not come up: {self.folder}/redis.log")

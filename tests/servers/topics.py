@@ -7,9 +7,16 @@ from itertools import repeat
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.errors import (
+    CoordinatorLoadInProgressError,
+    GroupCoordinatorNotAvailableError,
+    NotCoordinatorForGroupError,
+)
 
 Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
 
+# A broker that has just come up: nobody keeps account of the group yet.
+UNSETTLED = (CoordinatorLoadInProgressError, GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
 READ_S = 30.0  # deadline for what is known to be there
 
 
@@ -178,11 +185,14 @@ def ends(address: str, topic: str, partitions: int) -> dict[tuple[str, int], int
 
 
 def committed(address: str, group: str, topic: str, partition: int = 0) -> int | None:
-    """The offset that a group has been told, for lag monitors."""
+    """The offset that a group has been told, for lag monitors; None while nobody knows of the group."""
 
     async def asked() -> int | None:
         async with admin_of(address) as admin:
-            found = await admin.list_consumer_group_offsets(group)
+            try:
+                found = await admin.list_consumer_group_offsets(group)
+            except UNSETTLED:
+                return None
         at = found.get(TopicPartition(topic, partition))
         return None if at is None else int(at.offset)
 
@@ -201,11 +211,14 @@ def all_committed(address: str, group: str) -> dict[tuple[str, int], int]:
 
 
 def members(address: str, group: str) -> int:
-    """How many members share a group's partitions, 0 while these are being given out."""
+    """How many members share a group's partitions, 0 while these are being given out or nobody knows."""
 
     async def asked() -> int:
         async with admin_of(address) as admin:
-            (answer,) = await admin.describe_consumer_groups([group])
+            try:
+                (answer,) = await admin.describe_consumer_groups([group])
+            except UNSETTLED:
+                return 0
         ((_, _, state, _, _, found, *_),) = answer.groups
         return len(found) if state == "Stable" else 0
 
