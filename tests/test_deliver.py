@@ -289,6 +289,54 @@ def test_an_alert_of_long_ago_is_kept_and_not_sent(tmp_path: Path) -> None:
     assert state.errors() == [TOO_OLD] * 3
 
 
+def test_a_start_knows_which_alerts_were_too_old_to_be_sent(tmp_path: Path) -> None:
+    """Nobody is told that something is over of which he never heard, whoever left it out."""
+    alert = revision("a", 1)
+    clock = at_s(alert, 60.0)
+    with serving(Script()) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server)])
+        for one in (alert, revision("a", 2), revision("a", 3, "resolved")):
+            state.append(one)
+            state.deliverer(clock, habits=Habits(max_age_s=59.0)).drain()
+    assert server.ids == []
+    assert state.errors() == [TOO_OLD] * 3
+
+
+def test_what_changes_of_an_alert_that_was_sent_is_told_however_old_it_is(tmp_path: Path) -> None:
+    """It may fire for longer than alerts may be late."""
+    alert = revision("a", 1)
+    clock = at_s(alert, 1.0)
+    with serving(Script()) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server)])
+        for one in (alert, revision("a", 2)):
+            state.append(one)
+            state.deliverer(clock, habits=Habits(max_age_s=59.0)).drain()
+            clock.now_s += 10_000.0
+    assert server.ids == ["a.1", "a.2"]
+
+
+def test_what_was_read_before_a_standstill_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was stopped for a while sends nothing that another one has sent since."""
+    times = iter([0.0, 2.0, *[3.0] * 9])
+
+    def standing_still() -> float:
+        now_s = next(times)
+        if now_s == 2.0:
+            with open_deliveries(state.path) as other:
+                other.delivered("ops", 1)
+        return now_s
+
+    monkeypatch.setattr("detector.notify.lane.monotonic", standing_still)
+    with serving(Script()) as server:
+        state = StateFile(tmp_path / "state.db", [webhook(server)])
+        state.append(revision("a", 1))
+        state.deliverer().drain()
+    assert server.ids == []
+    assert state.states() == {"delivered": 1}
+
+
 def test_an_alert_that_was_sent_is_resolved_however_late(tmp_path: Path) -> None:
     """It must not fire for ever at the receiver because we were away for a while."""
     alert = revision("a", 1)

@@ -15,7 +15,7 @@ from training.cli.__main__ import app as train
 
 COMMANDS = [
     *((tailrace, words) for words in ("watch", "replay", "parse", "check-config", "purge")),
-    *((tailrace, words) for words in ("alerts list", "alerts show", "bundle verify")),
+    *((tailrace, words) for words in ("alerts list", "alerts show", "alerts resend", "bundle verify")),
     *((tailrace, words) for words in ("shards", "shards reset", "shards confirm")),
     *((tailrace, words) for words in ("topics show", "topics create", "worker")),
     *((tailrace, words) for words in ("dead-letters list", "dead-letters resubmit")),

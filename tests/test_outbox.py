@@ -112,6 +112,32 @@ def test_dead_deliveries_can_be_sent_again_unless_overtaken(outbox: Outbox) -> N
     assert _due(outbox) == ["b.1"]
 
 
+def test_what_was_told_of_an_alert_is_known_from_its_earlier_revisions(outbox: Outbox) -> None:
+    """An attempt may have arrived; one that was left out has not, and of none nothing is known."""
+    outbox.append(revision("a", 1), revision("a", 2), revision("a", 3), revision("b", 2))
+    deliveries = outbox.deliveries
+    assert deliveries.was_told("ops", outbox.seq(1)) is None
+    assert deliveries.was_told("ops", outbox.seq(4)) is None
+    deliveries.skip("ops", outbox.seq(1), "too old")
+    assert deliveries.was_told("ops", outbox.seq(2)) is False
+    deliveries.retry("ops", outbox.seq(2), due_s=0.0, error="down")
+    assert deliveries.was_told("ops", outbox.seq(2)) is False
+    assert deliveries.was_told("ops", outbox.seq(3)) is True
+
+
+def test_nobody_gives_up_what_another_process_has_delivered(outbox: Outbox) -> None:
+    """One that lost the shard meanwhile hears late that its own request failed; a late success is one."""
+    outbox.append(revision("a", 1), revision("b", 1))
+    deliveries = outbox.deliveries
+    deliveries.delivered("ops", outbox.seq(1))
+    deliveries.dead("ops", outbox.seq(1), "no answer")
+    deliveries.skip("ops", outbox.seq(1), "too old")
+    deliveries.dead("ops", outbox.seq(2), "no answer")
+    assert deliveries.counts() == {("ops", "delivered"): 1, ("ops", "dead"): 1}
+    deliveries.delivered("ops", outbox.seq(2))
+    assert deliveries.counts() == {("ops", "delivered"): 2}
+
+
 def test_a_payload_never_changes(outbox: Outbox) -> None:
     """The same revision committed once more keeps its first payload and is not sent again."""
     outbox.append(revision("a", 1))

@@ -11,7 +11,8 @@ from typing import Annotated, Final
 import msgspec
 from cyclopts import App, Parameter
 
-from detector.cli.options import ConfigFile, Format
+from detector.cli.options import ConfigFile, Format, StateOfAlerts
+from detector.cli.resend import resend
 from detector.cli.tables import console, print_table
 from detector.cli.wanted import Wanted
 from detector.errors import BadSetup
@@ -22,21 +23,18 @@ AlertId = Annotated[
     str,
     Parameter(name="ID", help="As `tailrace alerts list` prints it, or the beginning of it that is unique."),
 ]
-State = Annotated[
-    Path | None,
-    Parameter(name="--state", help="State file of `tailrace watch`; else path of [state], else Redis."),
-]
 
 _NAMED: Final = 3  # of the ids that are meant alike
 
 app = App(name="alerts", sort_key=4, help="List or show the alerts that were found.")
+app.command(resend)
 
 
 @app.command(name="list")
 def list_alerts(
     *,
     wanted: Wanted = Wanted(),  # noqa: B008  (frozen)
-    state: State = None,
+    state: StateOfAlerts = None,
     output: Format = "text",
     config: ConfigFile = None,
 ) -> None:
@@ -66,7 +64,7 @@ def list_alerts(
 
 @app.command(name="show")
 def show(
-    alert_id: AlertId, /, *, state: State = None, output: Format = "text", config: ConfigFile = None
+    alert_id: AlertId, /, *, state: StateOfAlerts = None, output: Format = "text", config: ConfigFile = None
 ) -> None:
     """Show one alert with its evidence: the lines around it and what was expected.
 

@@ -31,6 +31,10 @@ ConfigFile = Annotated[
     Path | None,
     Parameter(name="--config", help="Configuration in TOML; else tailrace.toml of this folder, if there."),
 ]
+StateOfAlerts = Annotated[
+    Path | None,
+    Parameter(name="--state", help="State file of `tailrace watch`; else path of [state], else Redis."),
+]
 Format = Annotated[
     Literal["text", "json"], Parameter(name="--format", help="text for people, json for programs.")
 ]

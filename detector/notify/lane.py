@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -20,8 +21,8 @@ _log: Final = structlog.get_logger()
 TOO_OLD = "older than alerts.max_age_s when its turn came"
 GIVEN_UP, NOT_SENT = "given-up", "too-old"  # outcomes beside those of attempts
 _OUTBOX_REST_S = 1.0
-_UNSENT = 10_000  # alerts that are remembered; of others a resolution is sent
 _AT_ONCE = 8  # requests to one server at the same time
+_STALE_S = 1.0  # what was read of the outbox longer ago is read again before anything is sent
 _LONGEST_REST_S = 60.0  # the wall clock may be set, and another process may make dead deliveries wait again
 
 
@@ -69,7 +70,6 @@ class Lane:
         self._has_failed = False  # something in this round: a newer revision may go in its place
         self._gone = False
         self._outbox_failed = False
-        self._unsent: dict[str, None] = {}  # alerts that were too old, oldest first
 
     def wake(self) -> None:
         """Look at the queue again; call it in the lane's own loop."""
@@ -100,8 +100,10 @@ class Lane:
         if is_server:
             # A file and a topic keep every revision; a server that was down needs the newest only.
             self._queue.supersede(self._receiver.name)
+        read_s = monotonic()
         batch = self._queue.due(self._receiver.name, now_s=now_s, limit=self._limit)
-        done = await asyncio.gather(*map(self._attempt, batch), return_exceptions=True)
+        attempts = (self._attempt(one, read_s) for one in batch)
+        done = await asyncio.gather(*attempts, return_exceptions=True)
         self._outbox_failed = False
         for error in done:
             if error is not None:
@@ -125,9 +127,11 @@ class Lane:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
-    async def _attempt(self, notification: Notification) -> None:
+    async def _attempt(self, notification: Notification, read_s: float) -> None:
+        if monotonic() - read_s > _STALE_S:
+            return  # we stood still: another process may have it by now, and have sent what comes after it
         if self._is_too_old(notification):
-            self._queue.dead(self._receiver.name, notification.seq, TOO_OLD)
+            self._queue.skip(self._receiver.name, notification.seq, TOO_OLD)
             self._habits.told(self._receiver.name, NOT_SENT)
             return
         answer = await self._send(notification)
@@ -150,20 +154,18 @@ class Lane:
     def _is_too_old(self, notification: Notification) -> bool:
         """Whether it tells of long ago; what was new at its first attempt is sent all the same.
 
-        A resolution follows its alert: one that was sent must not fire for ever at the receiver.
+        What follows goes with its alert: one that was sent must not fire for ever at the receiver.
         """
         most_s = self._habits.max_age_s
         if most_s is None or notification.attempts:
             return False
-        alert_id, told = notification.alert_id, msgspec.json.decode(notification.payload, type=_Told)
-        if told.resolved_at is not None:
-            return alert_id in self._unsent
-        is_old = told.opened_at is not None and self._clock() - told.opened_at.timestamp() > most_s
-        if is_old and notification.revision == 1:
-            self._unsent[alert_id] = None
-            if len(self._unsent) > _UNSENT:
-                self._unsent.pop(next(iter(self._unsent)))
-        return is_old
+        alert = msgspec.json.decode(notification.payload, type=_Told)
+        if alert.opened_at is None or self._clock() - alert.opened_at.timestamp() <= most_s:
+            return False
+        if notification.revision == 1:
+            return True
+        was_told = self._queue.was_told(self._receiver.name, notification.seq)
+        return not was_told and (was_told is False or alert.resolved_at is None)
 
     def _pause_s(self, answer: Answer) -> float:
         if answer.retry_after_s is not None:

@@ -56,7 +56,13 @@ class Queue(Protocol):
         """Note that the receiver took it."""
 
     def dead(self, receiver: str, seq: int, error: str) -> None:
-        """Give up on it."""
+        """Give up on it after an attempt."""
+
+    def skip(self, receiver: str, seq: int, error: str) -> None:
+        """Give up on it without one."""
+
+    def was_told(self, receiver: str, seq: int) -> bool | None:
+        """Whether an earlier revision of the alert was tried; None where nothing is known of any."""
 
     def retry(self, receiver: str, seq: int, *, due_s: float, error: str) -> None:
         """Try it again later."""

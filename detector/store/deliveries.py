@@ -73,8 +73,22 @@ class Deliveries:
         self._finish(receiver, seq, "delivered", None)
 
     def dead(self, receiver: str, seq: int, error: str) -> None:
-        """Give up on it; `resend` can take it up again."""
+        """Give up on it after an attempt; `resend` can take it up again."""
         self._finish(receiver, seq, "dead", error)
+
+    def skip(self, receiver: str, seq: int, error: str) -> None:
+        """Give up on it without one; `resend` can take it up again."""
+        self._finish(receiver, seq, "dead", error, attempts=0)
+
+    def was_told(self, receiver: str, seq: int) -> bool | None:
+        """Whether an earlier revision of the alert was tried; None where nothing is known of any."""
+        row = self._connection.execute(
+            """SELECT max(earlier.attempts > 0)
+            FROM delivery AS earlier JOIN delivery AS one USING (receiver, alert_id)
+            WHERE one.receiver = ? AND one.seq = ? AND earlier.revision < one.revision""",
+            (receiver, seq),
+        ).fetchone()
+        return None if row[0] is None else bool(row[0])
 
     def retry(self, receiver: str, seq: int, *, due_s: float, error: str) -> None:
         """Try it again later; one that was given up meanwhile stays so."""
@@ -136,11 +150,12 @@ class Deliveries:
         )
         return {(receiver, state): count for receiver, state, count in rows}
 
-    def _finish(self, receiver: str, seq: int, state: str, error: str | None) -> None:
+    def _finish(self, receiver: str, seq: int, state: str, error: str | None, attempts: int = 1) -> None:
+        """Note what became of it; nobody gives up what was taken meanwhile."""
         self._connection.execute(
-            """UPDATE delivery SET state = ?, attempts = attempts + 1, error = ?
-            WHERE receiver = ? AND seq = ?""",
-            (state, error, receiver, seq),
+            """UPDATE delivery SET state = :state, attempts = attempts + :attempts, error = :error
+            WHERE receiver = :receiver AND seq = :seq AND (state = 'pending' OR :state = 'delivered')""",
+            {"state": state, "attempts": attempts, "error": error, "receiver": receiver, "seq": seq},
         )
 
     @contextmanager

@@ -52,8 +52,27 @@ function actions.supersede(receiver)
     end
 end
 
+-- Nobody gives up what another process has brought there meanwhile.
 function actions.finish(receiver, at, state, error)
+    local entry = entry_of(receiver, at)
+    if state ~= 'delivered' and not (entry and entry[1] == 'pending') then return end
     finish(receiver, at, state, 1, error)
+end
+
+function actions.skip(receiver, at, error)
+    local entry = entry_of(receiver, at)
+    if entry and entry[1] == 'pending' then finish(receiver, at, 'dead', 0, error) end
+end
+
+-- Whether an earlier revision was tried, 1 or 0; nothing where none is known.
+function actions.was_told(receiver, at)
+    local revision = revision_at(at)
+    local alert, told = revision and alert_of(revision[1]), nil
+    for _, other in ipairs(alert and alert[3] or {}) do
+        local entry = other < at and entry_of(receiver, other)
+        if entry then told = math.max(told or 0, entry[2] > 0 and 1 or 0) end
+    end
+    return told
 end
 
 function actions.retry(receiver, at, due_s, error)

@@ -58,8 +58,17 @@ class Deliveries:
         self._of(seq, "finish", receiver, "delivered", "")
 
     def dead(self, receiver: str, seq: int, error: str) -> None:
-        """Give up on it; `resend` can take it up again."""
+        """Give up on it after an attempt; `resend` can take it up again."""
         self._of(seq, "finish", receiver, "dead", error)
+
+    def skip(self, receiver: str, seq: int, error: str) -> None:
+        """Give up on it without one; `resend` can take it up again."""
+        self._of(seq, "skip", receiver, error)
+
+    def was_told(self, receiver: str, seq: int) -> bool | None:
+        """Whether an earlier revision of the alert was tried; None where nothing is known of any."""
+        told = self._of(seq, "was_told", receiver)
+        return None if told == b"" else bool(told)
 
     def retry(self, receiver: str, seq: int, *, due_s: float, error: str) -> None:
         """Try it again later; one that was given up meanwhile stays so."""
@@ -88,9 +97,9 @@ class Deliveries:
                 counts.update((receiver, unpack(entry)[0]) for entry in self._nodes.ask(at, "HVALS", at))
         return dict(counts)
 
-    def _of(self, seq: int, action: str, receiver: str, *args: Any) -> None:
+    def _of(self, seq: int, action: str, receiver: str, *args: Any) -> Any:
         shard = self._names[seq & (1 << _SHARD_BITS) - 1]
-        self._call(shard, action, receiver, seq >> _SHARD_BITS, *args)
+        return self._call(shard, action, receiver, seq >> _SHARD_BITS, *args)
 
     def _seq(self, shard: str, place: int) -> int:
         """A number that no other shard of this process has: the place in the outbox, and the shard."""
