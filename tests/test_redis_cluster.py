@@ -15,6 +15,7 @@ from detector.store.redis.deliveries import open_deliveries
 from detector.store.redis.keys import key
 from detector.store.redis.written import read_alerts, remove, written
 from tests.delivery import revision
+from tests.receiver import free_port
 from tests.servers.redis import Server, cluster
 
 SHARDS = [f"logs/{number}" for number in range(12)]
@@ -48,6 +49,19 @@ def commit(shard: str, based_on: int) -> Commit:
         revisions=[revision(f"{shard} {based_on}", 1)],
         rejects=[Reject("logs", 1, "no JSON", b"{")],
     )
+
+
+def test_a_node_that_is_away_is_no_loss_where_another_is_named(servers: list[Server]) -> None:
+    """Whoever starts while it is away finds the cluster all the same; with it alone nobody does."""
+    away = free_port()
+    with closing(nodes_at(RedisAt(url=f"redis://127.0.0.1:{away}"))) as nodes, pytest.raises(Unavailable):
+        check(nodes)
+    settings = RedisAt(url=f"redis://127.0.0.1:{away},127.0.0.1:{servers[1].port}")
+    with closing(nodes_at(settings)) as nodes, closing(store_at(settings)) as store:
+        assert check(nodes).nodes == 3
+        for shard in SHARDS:
+            store.commit(commit(shard, 0))
+    assert all(server("DBSIZE") > 0 for server in servers)
 
 
 def test_shards_are_committed_loaded_delivered_and_purged(servers: list[Server]) -> None:

@@ -54,6 +54,13 @@ def use(settings: RedisAt) -> None:
             remove(nodes, one)
 
 
+def test_several_servers_that_are_no_cluster_are_refused(server: Server) -> None:
+    """Which of them is the primary nobody knows."""
+    url = f"redis://127.0.0.1:{server.port},127.0.0.1:{server.port}"
+    with closing(nodes_at(RedisAt(url=url))) as nodes, pytest.raises(BadSetup, match="which are no cluster"):
+        check(nodes)
+
+
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
 def test_a_server_that_may_evict_states_is_refused(server: Server, policy: str) -> None:
     """The error has the command that mends it."""

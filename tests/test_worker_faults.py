@@ -119,9 +119,7 @@ def test_a_worker_that_slept_through_its_session_changes_nothing_when_it_wakes(
 ) -> None:
     """Others have its shards by then: what it still had in hand is refused, by Redis and by Kafka."""
     with on_stage(f"zombie-{keyed:d}", workers=2, session=False, keyed=keyed) as stage:
-        stage.notices.in_order = (
-            False  # it may be stopped within a request, and end it as it wakes
-        )
+        stage.notices.in_order = False  # it may be stopped within a request, and end it as it wakes
         stage.until(lambda: stage.members() == 2)
         stage.come_on()
         sleeper = stage.crew.workers[0]

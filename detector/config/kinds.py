@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix of every secret, not one of them
+REDIS_PORT = 6379
 PORTS = range(1, 65_536)
 SECRET_BYTES = range(24, 65)  # https://www.standardwebhooks.com
 
@@ -42,10 +43,16 @@ def _url(text: str) -> str:
     return text
 
 
+def redis_addresses(url: str) -> list[tuple[str, int]]:
+    """Host and port of each node that an address names; ValueError where it is none."""
+    hosts = [urlsplit(f"//{host}") for host in urlsplit(url).netloc.rpartition("@")[2].split(",")]
+    return [(host.hostname or "", REDIS_PORT if host.port is None else host.port) for host in hosts]
+
+
 def _redis_url(text: str) -> str:
     parts = urlsplit(text)
     try:
-        known = parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0
+        known = parts.scheme in {"redis", "rediss"} and all(map(all, redis_addresses(text)))
     except ValueError:
         known = False
     if not known or parts.query or not re.fullmatch(r"/?|/\d+", parts.path):

@@ -93,7 +93,8 @@ class RedisAt:
     url: Annotated[
         RedisUrl | None,
         say(
-            "`redis://USER@HOST:PORT/DATABASE`, or `rediss://` for TLS; any node of a cluster.",
+            "`redis://USER@HOST:PORT/DATABASE`, or `rediss://` for TLS; of a cluster any nodes, with commas "
+            "between `HOST:PORT`, of which one has to answer.",
             "the worker needs it",
         ),
     ] = None

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool, SSLConnection
 from redis.retry import Retry
 
+from detector.config.kinds import redis_addresses
 from detector.config.options import RedisAt
 from detector.errors import BadSetup
 from detector.store.redis.encoding import Bounds
@@ -22,7 +23,6 @@ from detector.store.redis.store import RedisStore
 
 # What checks rights inside a script came with Redis 7.0; Valkey began as Redis 7.2.
 OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
-_PORT = 6379
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def nodes_at(settings: RedisAt) -> Nodes:
     def pool(address: Address) -> ConnectionPool:
         return ConnectionPool(connection_class=kind, host=address[0], port=address[1], **options)
 
-    return Nodes((parts.hostname or "", parts.port or _PORT), pool)
+    return Nodes(redis_addresses(settings.url), pool)
 
 
 def store_at(settings: RedisAt) -> RedisStore:
@@ -63,10 +63,12 @@ def check(nodes: Nodes) -> Server:
     """Say what server it is.
 
     Raises:
-        BadSetup: it is too old, or may throw keys away.
+        BadSetup: it is too old, or may throw keys away; or several were named that are no cluster.
         Unavailable: it cannot be reached.
     """
     primaries = nodes.primaries()
+    if not nodes.is_cluster() and len(nodes.named) > 1:
+        raise BadSetup("redis.url names several servers, which are no cluster: name the primary alone")
     servers = [_check_one(nodes, address) for address in primaries]
     name, version = servers[0]
     return Server(name, version, len(primaries), nodes.is_cluster())

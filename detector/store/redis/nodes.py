@@ -4,7 +4,8 @@ Talks to Redis, over redis-py's connections alone: its clients send a command ag
 to ten times, and a commit would find its own success and take it for a refusal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis import exceptions
@@ -23,9 +24,9 @@ _REDIRECTS = 5  # a slot moves once; more often only while the cluster is being 
 class Nodes:
     """One server or the primaries of a cluster, each with its own connections."""
 
-    def __init__(self, first: Address, pool: Callable[[Address], ConnectionPool]) -> None:
-        """Connect to nothing yet."""
-        self._first = first
+    def __init__(self, named: Sequence[Address], pool: Callable[[Address], ConnectionPool]) -> None:
+        """Connect to nothing yet; of the nodes of a cluster that are named, one has to be there."""
+        self.named = named
         self._make_pool = pool
         self._pools: dict[Address, ConnectionPool] = {}
         self._slots: list[tuple[int, int, Address]] = []  # of a cluster, once it was asked
@@ -40,12 +41,12 @@ class Nodes:
     def primaries(self) -> list[Address]:
         """Every server that holds keys."""
         self._locate()
-        return sorted({address for _, _, address in self._slots}) or [self._first]
+        return sorted({address for _, _, address in self._slots}) or [self.named[0]]
 
     def is_cluster(self) -> bool:
         """Whether the server is a node of a cluster; it is asked once."""
         if self._is_cluster is None:
-            self._is_cluster = b"cluster_enabled:1" in self.ask_at(self._first, "INFO", "cluster")
+            self._is_cluster = b"cluster_enabled:1" in self._ask_one_of(self.named, "INFO", "cluster")[1]
         return self._is_cluster
 
     def ask(self, key: str, *command: Value, lost: type[Unavailable] = Unavailable) -> Any:
@@ -106,7 +107,7 @@ class Nodes:
     def _address_of(self, key: str) -> Address:
         self._locate()
         if not self._slots:
-            return self._first
+            return self.named[0]
         slot = key_slot(key.encode())
         for start, end, address in self._slots:
             if start <= slot <= end:
@@ -118,21 +119,21 @@ class Nodes:
         """Read which node has which slots, from the first node that answers."""
         if not self._is_stale or not self.is_cluster():
             return
-        known = {address: None for _, _, address in self._slots} | {self._first: None}
-        for place, address in enumerate(known, start=1):
-            try:
-                rows = self.ask_at(address, "CLUSTER", "SLOTS")
-            except Unavailable:
-                if place == len(known):
-                    raise
-                continue
-            # A node that does not know its own host leaves it empty.
-            self._slots = [
-                (start, end, (node[0].decode() if node[0] else address[0], node[1]))
-                for start, end, node, *_ in rows
-            ]
-            self._is_stale = False
-            return
+        known = {address: None for _, _, address in self._slots} | dict.fromkeys(self.named)
+        address, rows = self._ask_one_of(list(known), "CLUSTER", "SLOTS")
+        # A node that does not know its own host leaves it empty.
+        self._slots = [
+            (start, end, (node[0].decode() if node[0] else address[0], node[1]))
+            for start, end, node, *_ in rows
+        ]
+        self._is_stale = False
+
+    def _ask_one_of(self, addresses: Sequence[Address], *command: Value) -> tuple[Address, Any]:
+        """The first of them that answers, and what it says."""
+        for address in addresses[:-1]:
+            with suppress(Unavailable):
+                return address, self.ask_at(address, *command)
+        return addresses[-1], self.ask_at(addresses[-1], *command)
 
 
 def _text(address: Address) -> str:
