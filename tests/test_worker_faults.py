@@ -280,22 +280,29 @@ def test_told_to_end_while_others_hang_it_is_gone_in_time(
     sys.stdout.write(f"seconds to the end: {stage.crew.ended_s}\n")
 
 
-def test_told_to_end_while_kafka_is_away_it_is_gone_in_time(on_stage: Staged, tmp_path: Path) -> None:
-    """There is nobody to say goodbye to."""
+@pytest.mark.parametrize("keyed", [True, False], ids=["keyed", "routed"])
+@pytest.mark.parametrize("fault", ["dies", "hangs"])
+def test_told_to_end_while_kafka_is_away_it_is_gone_in_time(
+    on_stage: Staged, tmp_path: Path, fault: str, keyed: bool
+) -> None:
+    """There is nobody to say goodbye to, and nobody to end what was begun to be routed."""
     (tmp_path / "kafka").mkdir()
     broker = Broker(tmp_path / "kafka")
     broker.start()
+    away, back = (broker.kill, broker.start) if fault == "dies" else (broker.freeze, broker.thaw)
     try:
-        with on_stage("kafka-away", broker=broker.address) as stage:
+        with on_stage(f"kafka-{fault}-{keyed:d}", broker=broker.address, keyed=keyed) as stage:
             stage.come_on(100)
-            broker.kill()
+            away()
             stage.crew.let_go(stage.crew.workers[0])
             stage.crew.hire()  # waits for it
-            broker.start()
+            back()
             stage.come_on(100)
             stage.finish()
     finally:
+        broker.thaw()
         broker.stop()
+    sys.stdout.write(f"seconds to the end: {stage.crew.ended_s}\n")
 
 
 def test_lines_that_retention_took_before_they_were_read_are_counted(on_stage: Staged) -> None:

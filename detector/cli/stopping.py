@@ -14,7 +14,7 @@ class Stopping:
     def __init__(self) -> None:
         """Nobody has asked yet."""
         self.interrupted = False  # by Ctrl-C
-        self._asked = False
+        self._asked, self._asked_s = False, 0.0
         # A pipe, not threading.Event: its lock would be held where the handler runs in the middle of a wait.
         self._wake, self._wakeup = os.pipe()
 
@@ -36,6 +36,10 @@ class Stopping:
         """The monotonic clock."""
         return time.monotonic()
 
+    def asked_for_s(self) -> float:
+        """How long ago the end was asked for; 0 where it was not."""
+        return time.monotonic() - self._asked_s if self._asked else 0.0
+
     def wait(self, seconds: float) -> bool:
         """Wait that long, or until somebody asks for the end; whether somebody has."""
         if not self._asked:
@@ -43,6 +47,8 @@ class Stopping:
         return self._asked
 
     def _ask(self, number: int, _: FrameType | None) -> None:
+        if not self._asked:
+            self._asked_s = time.monotonic()
         self._asked = True
         if number == signal.SIGINT:
             self.interrupted = True

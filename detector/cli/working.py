@@ -24,7 +24,8 @@ from detector.store.outbox import Enrolment
 from detector.store.redis.deliveries import Deliveries, open_deliveries
 
 SWITCH_S = 0.001  # what fetches, routes and delivers waits no longer for the thread that judges
-STOP_S = 2.0  # for requests in hand; with the batch in hand and leaving the group, ten seconds
+END_S = 8.0  # from the word to end until requests in hand are cut off
+STOP_S, LEAST_STOP_S = 2.0, 0.2  # for requests in hand, after the batch in hand and leaving the group
 
 
 def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
@@ -56,14 +57,17 @@ def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
         backlog = Backlog(shown, names, partial(_counts, outbox))
         topic = settings.kafka.dead_letter_topic
         publishers = [] if topic is None else [Publisher(settings, topic, worker.shards)]
-        with _helping([deliverer, *publishers]) as wake:
+        with _helping([deliverer, *publishers], stopping) as wake:
             worker.work(stopping, wake, backlog.look)
         return EXIT_INTERRUPTED if stopping.interrupted else 0
 
 
 @contextmanager
-def _helping(helpers: Sequence[Deliverer | Publisher]) -> Iterator[Callable[[], None]]:
-    """Threads that take from the outbox; gives what tells them of news."""
+def _helping(helpers: Sequence[Deliverer | Publisher], stopping: Stopping) -> Iterator[Callable[[], None]]:
+    """Threads that take from the outbox; gives what tells them of news.
+
+    What came before them may have used up their time: all together end within ten seconds.
+    """
 
     def wake() -> None:
         for helper in helpers:
@@ -74,8 +78,9 @@ def _helping(helpers: Sequence[Deliverer | Publisher]) -> Iterator[Callable[[], 
             helper.start()
         yield wake
     finally:
+        stop_s = max(LEAST_STOP_S, min(STOP_S, END_S - stopping.asked_for_s()))
         for helper in helpers:
-            helper.stop(STOP_S / len(helpers))
+            helper.stop(stop_s / len(helpers))
 
 
 def _counts(outbox: Callable[[], AbstractContextManager[Deliveries]]) -> Mapping[tuple[str, str], int]:

@@ -33,7 +33,7 @@ from detector.notify.receivers import (
 from detector.notify.topic import Putting, open_topic
 from detector.notify.webhook import open_webhook
 
-_CANCEL_S = 1.0  # for requests to be cut off after the deadline
+_CANCEL_S = 0.5  # for requests to be cut off after the deadline
 
 
 class Deliverer:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -130,6 +131,16 @@ class Broker:
             self._process.wait()
             self._errors.close()
             self._process = None
+
+    def freeze(self) -> None:
+        """Let it stand still: it takes connections, and answers nobody."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Stop, and start on the same data and ports."""

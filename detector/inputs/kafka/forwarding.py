@@ -36,7 +36,7 @@ from detector.inputs.kafka.stable import committed
 COMMIT_S = 30.0  # for one transaction
 MOST_WAITING = 64  # messages for one shard, which are packs of lines, before the next ones wait
 DROP_S = 3.0  # for a transaction to be done when its shard goes
-CLOSE_S = 1.0  # for a producer to let go
+CLOSE_S = 1.0  # for a producer to let go, and for all of this when the worker ends
 TRANSACTION_MS = 60_000  # after which the broker ends what nobody ends
 BATCH_BYTES = 1 << 18  # sent to one partition at once, as far as there is so much
 USUAL_MESSAGE_BYTES = 1_000_000  # of a topic that does not say what it takes
@@ -148,19 +148,23 @@ class Forwarding:
 
     def drop(self, shards: Iterable[Shard]) -> None:
         """Let go of shards. A commit that does not end soon may be done or not: whoever is next finds out."""
-        ours = [shard for shard in shards if shard in self._producers]
-        runs = [self._runs[shard] for shard in ours if shard in self._runs]
-        concurrent.futures.wait(runs, timeout=DROP_S)
-        for run in runs:
-            run.cancel()
-        self._do(self._close(ours), COMMIT_S)
+        self._let_go([shard for shard in shards if shard in self._producers], DROP_S, COMMIT_S)
 
     def close(self) -> None:
-        """Let go of everything, and end the thread."""
-        self.drop(list(self._producers))
+        """Let go of everything, and end the thread; what hangs is left alone, for whoever is next."""
+        with suppress(Unavailable):
+            self._let_go(list(self._producers), CLOSE_S / 3, CLOSE_S / 3)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.join(CLOSE_S / 3)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def _let_go(self, shards: list[Shard], commit_s: float, close_s: float) -> None:
+        runs = [self._runs[shard] for shard in shards if shard in self._runs]
+        concurrent.futures.wait(runs, timeout=commit_s)
+        for run in runs:
+            run.cancel()
+        self._do(self._close(shards), close_s)
 
     def _do(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
         return self._result(asyncio.run_coroutine_threadsafe(work, self._loop), timeout_s)

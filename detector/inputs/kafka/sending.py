@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.producing import Message, Producer
 
-CLOSE_S = 2.0  # to give the connections back
+CLOSE_S = 0.5  # to give the connections back
 
 
 class Sender:
