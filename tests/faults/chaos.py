@@ -13,15 +13,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from detector.store.redis.scripts import COMMIT, script
 from tests.faults.crew import REPAIRED, pause, wake
 from tests.faults.dying import POINTS
 from tests.faults.stage import Stage, staged
 from tests.servers.kafka import Broker
-from tests.servers.redis import Server
+from tests.servers.redis import Proxy, Server
 from tests.servers.redis import serving as redis_serving
 from tests.small_bundle import small_bundle
 
@@ -35,6 +37,7 @@ class Round(NamedTuple):
     stage: Stage
     broker: Broker
     redis: Server
+    proxy: Proxy
     rng: random.Random
 
     def wait(self, most_s: float) -> None:
@@ -102,6 +105,23 @@ def redis_hangs(it: Round) -> None:
     it.redis.thaw()
 
 
+def redis_is_set_back(it: Round) -> None:
+    """Redis comes back with what it held a while ago."""
+    snapshot = it.redis.snapshot()
+    it.wait(3.0)
+    it.redis.restore(snapshot)
+
+
+def redis_is_emptied(it: Round) -> None:
+    """Somebody flushed the wrong server."""
+    it.redis("FLUSHALL")
+
+
+def reply_is_lost(it: Round) -> None:
+    """Redis commits a batch, and the worker does not hear of it."""
+    it.proxy.cut_reply_to(script(COMMIT).digest.encode())
+
+
 def receiver_fails(it: Round) -> None:
     """The receiver is down, slow or broken."""
     notices = it.stage.notices
@@ -114,6 +134,7 @@ def receiver_fails(it: Round) -> None:
 
 ALL: tuple[Callable[[Round], None], ...] = (
     kill, kill, kill, join, leave, sleep, broker_dies, redis_dies, redis_hangs, receiver_fails,
+    redis_is_set_back, redis_is_emptied, reply_is_lost,
 )  # fmt: skip
 ROUTED: tuple[Callable[[Round], None], ...] = (*ALL, router_dies, router_dies, sleep)
 
@@ -131,13 +152,16 @@ def play(seed: int) -> str:
         try:
             with (
                 redis_serving(folder / "redis", *KEEPS_ALL) as redis,
+                closing(Proxy(redis.port)) as proxy,
                 staged(
                     folder, broker=broker.address, redis=redis.url, topic="chaos", bundle=folder / "bundle",
                     session=session, keyed=keyed, rng=rng, workers=rng.choice([1, 2]), timeout_s=2.0,
+                    via=f"redis://127.0.0.1:{proxy.port}",
                 ) as stage,
             ):  # fmt: skip
-                stage.notices.in_order = False  # of two workers one may be late
-                return _faults(Round(stage, broker, redis, rng), session=session)
+                # Of two workers one may be late, and what Redis has forgotten is sent again.
+                stage.notices.in_order = False
+                return _faults(Round(stage, broker, redis, proxy, rng), session=session)
         finally:
             broker.stop()
 

@@ -122,7 +122,20 @@ class Server:
         """Come back with the data of an older day."""
         self.kill()
         (self.folder / "dump.rdb").write_bytes(snapshot)
+        log = self.folder / "appendonlydir"
+        if not log.exists():
+            self.start()
+            return
+        shutil.rmtree(log)
+        options, self._options = self._options, [*self._options, "--appendonly", "no"]
         self.start()
+        self._options = options
+        self("CONFIG", "SET", "appendonly", "yes")
+        wait_until(self._keeps_log, "redis did not write its log anew")
+
+    def _keeps_log(self) -> bool:
+        info = self("INFO", "persistence")
+        return b"aof_rewrite_in_progress:0" in info and b"aof_rewrite_scheduled:0" in info
 
 
 def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
@@ -201,7 +214,11 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:  # it is away
+                    client.close()
+                    continue
                 cut = threading.Event()
                 lanes.append(threading.Thread(target=self._ask, args=(client, server, cut)))
                 lanes.append(threading.Thread(target=self._answer, args=(server, client, cut)))
