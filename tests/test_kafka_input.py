@@ -243,6 +243,6 @@ def test_kafka_that_is_not_there_is_said_so() -> None:
 
 
 def test_a_topic_that_is_not_there_is_said_so(kafka: Broker) -> None:
-    """Nobody waits for a topic whose name is misspelt."""
+    """Nobody waits for long for a topic whose name is misspelt."""
     with pytest.raises(BadSetup, match="has no topic missing"):
         run(feed_of(kafka.address, "missing"), Keeper(), Stop())

@@ -49,6 +49,28 @@ def test_lines_of_a_topic_become_alerts_at_a_webhook(
     assert said(tmp_path / "errors", "working")[0]["topics"] == [topic]
 
 
+def test_a_topic_that_is_made_just_after_the_start_is_waited_for(
+    kafka: Broker, redis: Server, bundle: Path, tmp_path: Path
+) -> None:
+    """As is one that a broker has not heard of yet: no service manager starts again what ends with exit 2."""
+    topic, errors = "worker-too-soon", tmp_path / "errors"
+    config = configured(
+        tmp_path / "tailrace.toml",
+        bundle=bundle, broker=kafka.address, topic=topic, redis=redis.url, webhook="http://127.0.0.1:9/",
+    )  # fmt: skip
+    with working(config, errors) as process:
+        until(lambda: bool(said(errors, "waiting for topics that Kafka does not know")))
+        topics.create(kafka.address, topic, partitions=4)
+        counts = spread(
+            kafka.address, topic, [line.rstrip(b"\n") for line in lines_of(SEED, 100)], session=False
+        )
+        ends = {f"{topic}-{partition}": count - 1 for partition, count in counts.items()}
+        at = RedisAt(url=redis.url, key_prefix=topic)
+        until(lambda: have_come_to(at, ends) or process.poll() is not None)
+        assert process.poll() is None
+    assert said(errors, "working")[0]["topics"] == [topic]
+
+
 def test_lines_of_a_topic_without_keys_are_routed(
     kafka: Broker, redis: Server, bundle: Path, tmp_path: Path
 ) -> None:
