@@ -1,4 +1,4 @@
-"""Sources of a topic that is said to be keyed: one that is on several partitions is told."""
+"""Sources that are on several partitions of their topic are told."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from detector.config.options import RedisAt
-from detector.distributed.counts import confirm
+from detector.distributed.counts import check, confirm
 from detector.distributed.spread import AGAIN_S, SAMPLE, Spread
 from detector.store.redis.connect import nodes_at
 from detector.store.redis.nodes import Nodes
@@ -87,21 +87,49 @@ def test_a_number_of_partitions_that_is_confirmed_begins_anew(nodes: Nodes) -> N
     assert told_of([(Spread(nodes, "p"), "logs-5", SOURCES)]) == []
 
 
-def test_a_worker_tells_of_a_topic_that_is_not_keyed(kafka: Broker, tmp_path: Path) -> None:
-    """Lines that go round and round, as producers without a key send them."""
+@pytest.mark.parametrize(
+    ("is_keyed", "advice"),
+    [
+        (True, "its lines are judged apart: key the topic by source, or set input.keyed = false"),
+        (
+            False,
+            "its lines are out of order where one is behind another: key the topic by source, file or host",
+        ),
+    ],
+    ids=["keyed", "routed"],
+)
+def test_a_worker_tells_of_lines_that_go_round(
+    kafka: Broker, tmp_path: Path, is_keyed: bool, advice: str
+) -> None:
+    """As producers without a key send them, whether the topic is said to be keyed or is routed."""
     small_bundle(tmp_path / "bundle", session=False)
-    more = f'start = "earliest"\nkeyed = true\n[bundle]\npath = "{tmp_path / "bundle"}"'
-    place = Place(tmp_path, kafka, shared_redis(), "round", more)
-    topics.create(kafka.address, "round", partitions=2)
+    topic, errors = f"round-{is_keyed:d}", tmp_path / "errors"
+    more = f'start = "earliest"\nkeyed = {str(is_keyed).lower()}\n[bundle]\npath = "{tmp_path / "bundle"}"'
+    place = Place(tmp_path, kafka, shared_redis(), topic, more)
+    for name in (topic, f"{topic}-routed"):
+        topics.create(kafka.address, name, partitions=2)
     lines = lines_of(SEED, 200)
     for partition in range(2):
-        topics.produce(kafka.address, "round", lines[partition::2], partition=partition)
-    warning = (
-        "a source is on several partitions, so that its lines are judged apart: key the topic by source, "
-    )
-    with working(place.config, tmp_path / "errors") as process:
-        until(lambda: "several partitions" in (tmp_path / "errors").read_text() or process.poll() is not None)
+        topics.produce(kafka.address, topic, lines[partition::2], partition=partition)
+    with working(place.config, errors) as process:
+        until(lambda: "several partitions" in errors.read_text() or process.poll() is not None)
         assert process.poll() is None
-    [told] = said(tmp_path / "errors", warning + "or set input.keyed = false")
-    assert told["partitions"] == [0, 1]
+    [told] = said(errors, f"a source is on several partitions, so that {advice}")
+    assert (told["topic"], told["partitions"]) == (topic, [0, 1])
     assert told["source"].startswith("web-")
+
+
+def test_each_look_that_finds_one_is_counted(nodes: Nodes) -> None:
+    """Also those that are not told, for a metric."""
+    found: list[None] = []
+    one = Spread(nodes, "p", found=lambda: found.append(None))
+    told = told_of([(one, f"logs-{number}", ["web"]) for number in range(3)])
+    assert (len(told), len(found)) == (1, 2)
+
+
+def test_a_routed_topic_that_has_grown_begins_anew(nodes: Nodes) -> None:
+    """Keys may have moved with it, and that is no fault."""
+    check(nodes, "p", {"logs": 4}, keyed=())
+    Spread(nodes, "p").look("logs-0", SOURCES)
+    check(nodes, "p", {"logs": 8}, keyed=())
+    assert told_of([(Spread(nodes, "p"), "logs-5", SOURCES)]) == []

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 import msgspec
 
 from detector.distributed.partitions import Partitions
-from detector.distributed.routing import REREAD, Router
+from detector.distributed.routing import REREAD, Router, Seen
 from detector.inputs.kafka.feed import Begin, Feed, PartitionBatch, Shard, Work
 from detector.shard.bundles import Bundles
 
@@ -58,9 +58,15 @@ def routing_feed(feed: Feed, routed_topic: str) -> Feed:
 
 
 @contextmanager
-def by_topic(bundles: Bundles, feed: Feed, partitions: Partitions, routed_topic: str) -> Iterator[Work]:
-    """The work on a `routing_feed`; `partitions` must know the routed topic."""
+def by_topic(
+    bundles: Bundles,
+    feed: Feed,
+    partitions: Partitions,
+    routed_topic: str,
+    seen: Seen = lambda _shard, _lines: None,
+) -> Iterator[Work]:
+    """The work on a `routing_feed`; `partitions` knows the routed topic, `seen` hears of lines to route."""
     noted = partitions.counts.get(routed_topic)
     count = None if noted is None else noted.now
-    with closing(Router(bundles.newest(), feed, routed_topic, partitions.trials, count)) as router:
+    with closing(Router(bundles.newest(), feed, routed_topic, partitions.trials, count, seen)) as router:
         yield ByTopic(partitions, router, routed_topic, bundles)

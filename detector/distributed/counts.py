@@ -29,6 +29,7 @@ def check(
         if found is None or (found.now != count and topic not in keyed):
             found = PartitionCount(count, count if found is None else min(found.begun, count))
             write_partitions(nodes, prefix, topic, found)
+            forget_samples(nodes, prefix, topic)
         elif found.now != count:
             faults.append(changed(topic, found.now, f"{count}"))
         noted[topic] = found

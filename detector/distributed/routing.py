@@ -5,6 +5,7 @@ read goes along with the rest, for that worker to put aside and count.
 """
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -26,6 +27,8 @@ REFRESH_S = 6 * 3600.0  # Kafka forgets offsets that nobody commits for a week
 TOLD_US = 30_000_000  # that a clock may go on by before partitions without a line are told of it again
 CUT_BYTES = 1024  # kept of a value that the topic does not take, of its key and of each header of ours
 
+Seen = Callable[[str, Sequence[Line]], None]  # a partition's name, and lines of it
+
 _log: Final = structlog.get_logger("router")
 
 
@@ -33,14 +36,21 @@ class Router:
     """Forwards what it is given to the routed topic; `inputs.kafka.feed.Work`."""
 
     def __init__(
-        self, core: Core, feed: Feed, topic: str, trials: Trials | None = None, partitions: int | None = None
+        self,
+        core: Core,
+        feed: Feed,
+        topic: str,
+        trials: Trials | None = None,
+        partitions: int | None = None,
+        seen: Seen = lambda _shard, _lines: None,
     ) -> None:
         """Connect to nothing yet; `close` ends a thread.
 
         `partitions` is how many the routed topic is known to have; without it, what it has at first.
+        `seen` is told of the lines of each partition.
         """
         self._trials = trials or Trials(Unmarked())
-        self._topic, self._partitions = topic, partitions
+        self._topic, self._partitions, self._seen = topic, partitions, seen
         self._core, self._reader = core, core.new_reader()
         self._forwarding = Forwarding(feed, topic)
         self._fences: dict[Shard, int] = {}
@@ -104,6 +114,7 @@ class Router:
         read = self._reader.read(str(shard), records)
         if batch.last <= fence:
             return
+        self._seen(str(shard), [line for line, _ in read.lines])
         messages = self._messages(batch, read, fence)
         messages += self._marks(shard, batch.last, {message[0] for message in messages}, at_end=batch.at_end)
         messages += self._unread(part, fence)

@@ -19,7 +19,7 @@ from detector.distributed.feed import feed_of
 from detector.distributed.letters import Keeping
 from detector.distributed.partitions import Partitions
 from detector.distributed.scores import Scores
-from detector.distributed.spread import Spread
+from detector.distributed.spread import KEYED, ROUTED, Spread
 from detector.distributed.topics import scored
 from detector.distributed.trials import Owed
 from detector.distributed.watched import STORE, Ticking, Watched
@@ -94,8 +94,10 @@ class Worker:
                 if found is None:
                     break
                 with ExitStack() as stack:
-                    partitions = stack.enter_context(self._connected(found, news))
-                    work = stack.enter_context(self._routed(partitions))
+                    nodes = stack.enter_context(closing(nodes_at(self._settings.redis)))
+                    spread = self._spread(nodes)
+                    partitions = stack.enter_context(self._connected(found, news, spread))
+                    work = stack.enter_context(self._routed(partitions, spread))
                     watched = stack.enter_context(self._watched(work, after))
                     run(self._feed, watched, stopping, watched.stand_by)
             except InDoubt:
@@ -117,7 +119,7 @@ class Worker:
         return _Found(server, counts)
 
     @contextmanager
-    def _connected(self, found: _Found, news: Callable[[], None]) -> Iterator[Partitions]:
+    def _connected(self, found: _Found, news: Callable[[], None], spread: Spread) -> Iterator[Partitions]:
         """What works until something cannot be reached."""
         settings, counts = self._settings, found.counts
         feed = replace(self._feed, added={topic: count.begun for topic, count in counts.items()})
@@ -130,7 +132,6 @@ class Worker:
 
         with (
             closing(store_at(settings.redis)) as store,
-            closing(nodes_at(settings.redis)) as nodes,
             self._scores() as publish,
         ):
             self._partitions = Partitions(
@@ -142,7 +143,7 @@ class Worker:
                 counts=counts,
                 bundles=self._bundles,
                 after=after,
-                told=self._told(nodes),
+                told=self._told(spread),
                 publish=publish,
                 owed=self._owed,
                 max_lines=settings.batch.max_lines,
@@ -164,12 +165,20 @@ class Worker:
             finally:
                 self._partitions = None
 
-    def _told(self, nodes: Nodes) -> Told:
+    def _spread(self, nodes: Nodes) -> Spread:
+        """What says where a source is on several partitions."""
+        return Spread(
+            nodes,
+            self._settings.redis.key_prefix,
+            warning=KEYED if self._settings.input.keyed else ROUTED,
+            found=self._metrics.apart,
+        )
+
+    def _told(self, spread: Spread) -> Told:
         """Who learns of every commit."""
         counted = self._metrics.committed
         if not self._settings.input.keyed:
             return counted
-        spread = Spread(nodes, self._settings.redis.key_prefix)
 
         def told(committed: Committed) -> None:
             counted(committed)
@@ -188,12 +197,13 @@ class Worker:
             yield Scores(sender, topic).publish
 
     @contextmanager
-    def _routed(self, partitions: Partitions) -> Iterator[Work]:
+    def _routed(self, partitions: Partitions, spread: Spread) -> Iterator[Work]:
         """The work on all topics that are read: where they are not keyed, their lines are routed first."""
         if self._settings.input.keyed:
             yield partitions
             return
-        with by_topic(self._bundles, self._feed, partitions, self._settings.kafka.routed_topic) as work:
+        routed_topic = self._settings.kafka.routed_topic
+        with by_topic(self._bundles, self._feed, partitions, routed_topic, spread.see) as work:
             yield work
 
     @contextmanager

@@ -66,6 +66,7 @@ class Metrics:
         self._events = counter("events_total", "Lines that are events.")
         self._late = counter("late_lines_total", "Lines so late that their life was over.")
         self._dropped = counter("dropped_lines_total", "Lines that name no source where one is needed.")
+        self._apart = counter("spread_sources_total", "Looks at which a source was on several partitions.")
         self._commits = counter("commits_total", "Commits to the store.")
         self._score_s = histogram("score_duration_seconds", "Scoring and judging of a batch.", TIMES_S)
         self._commit_s = histogram("commit_duration_seconds", "Writing of a commit.", TIMES_S)
@@ -146,6 +147,10 @@ class Metrics:
         self._source_count.set(sum(self._sources.values()))
         if self._expected is not None:
             self._expected.forget(shard)
+
+    def apart(self) -> None:
+        """A source was found on several partitions."""
+        self._apart.inc()
 
     def delivered(self, receiver: str, outcome: str) -> None:
         """Count one attempt to deliver, or one delivery that was given up."""

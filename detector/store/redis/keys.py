@@ -21,7 +21,7 @@ and for every receiver, with its name at the end:
 and for every topic, with its name in place of the shard's:
 
     partitions hash    how many it has, and how many it had when it was begun
-    samples    hash    partition -> hashes of some of its sources, where the topic is keyed
+    samples    hash    partition -> hashes of some of its sources
 """
 
 import re
