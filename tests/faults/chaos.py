@@ -91,6 +91,13 @@ def broker_dies(it: Round) -> None:
     it.broker.start()
 
 
+def broker_hangs(it: Round) -> None:
+    """The broker answers nobody, perhaps for longer than a session."""
+    it.broker.freeze()
+    it.wait(4.0)
+    it.broker.thaw()
+
+
 def redis_dies(it: Round) -> None:
     """Kill -9 of Redis, with all that it acknowledged."""
     it.redis.kill()
@@ -133,7 +140,7 @@ def receiver_fails(it: Round) -> None:
 
 
 ALL: tuple[Callable[[Round], None], ...] = (
-    kill, kill, kill, join, leave, sleep, broker_dies, redis_dies, redis_hangs, receiver_fails,
+    kill, kill, kill, join, leave, sleep, broker_dies, broker_hangs, redis_dies, redis_hangs, receiver_fails,
     redis_is_set_back, redis_is_emptied, reply_is_lost,
 )  # fmt: skip
 ROUTED: tuple[Callable[[Round], None], ...] = (*ALL, router_dies, router_dies, sleep)
