@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector.config.options import RedisAt
 from detector.errors import BadSetup
 from detector.inputs.kafka.preflight import check
 from tests.kafka_feeds import feed_of
@@ -17,7 +16,8 @@ from tests.kafka_logins import NO_LOGIN, NO_TLS, WRONG_PASSWORD, connection_to, 
 from tests.kafka_rights import password_of
 from tests.servers.kafka import free_ports
 from tests.servers.kafka_guarded import Guarded
-from tests.servers.redis import serving
+from tests.servers.redis_guarded import PASSWORD as REDIS_PASSWORD
+from tests.servers.redis_guarded import guarded as redis_guarded
 from tests.small_bundle import small_bundle
 from tests.watching import until
 from tests.workers import configured, have_come_to, working
@@ -109,10 +109,10 @@ def test_the_password_is_never_shown(
 
 
 @pytest.mark.parametrize("is_right", [True, False], ids=["let in", "refused"])
-def test_a_worker_works_and_shows_its_password_to_nobody(
+def test_a_worker_works_and_shows_its_passwords_to_nobody(
     kafka_guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_right: bool
 ) -> None:
-    """It routes and reads with the documented rights, or is refused with exit 2."""
+    """With the documented rights on Kafka and Redis, both over TLS; or it is refused with exit 2."""
     small_bundle(tmp_path / "bundle", session=False)
     password = password_of("tailrace") if is_right else "wrong-horse"
     (tmp_path / "password").write_text(password)
@@ -125,13 +125,17 @@ def test_a_worker_works_and_shows_its_password_to_nobody(
         f"KAFKA__PASSWORD_FILE={tmp_path}/password",
         "KAFKA__GROUP=tailrace",
         "LOG__LEVEL=debug",
+        f"REDIS__PASSWORD={REDIS_PASSWORD}",
+        f"REDIS__CA_FILE={kafka_guarded.certificates.ca}",
+        f"REDIS__CERT_FILE={kafka_guarded.certificates.certificate}",
+        f"REDIS__KEY_FILE={kafka_guarded.certificates.key}",
+        "REDIS__KEY_PREFIX=tailrace",
     ):
         monkeypatch.setenv("TAILRACE_" + variable.split("=")[0], variable.split("=")[1])
     config, errors = tmp_path / "tailrace.toml", tmp_path / "errors"
     broker, bundle = kafka_guarded.doors["LOGIN"], tmp_path / "bundle"
-    with serving(tmp_path / "redis") as redis:
-        at = RedisAt(url=redis.url, key_prefix="logs")
-        configured(config, bundle=bundle, broker=broker, topic="logs", redis=redis.url)
+    with redis_guarded(tmp_path / "redis", kafka_guarded.certificates) as at:
+        configured(config, bundle=bundle, broker=broker, topic="logs", redis=str(at.url))
         with working(config, errors) as process:
             shown = Path(f"/proc/{process.pid}/cmdline").read_text()
             until(lambda: have_come_to(at, {"tailrace-routed-0": 0}) or process.poll() is not None)
@@ -140,3 +144,4 @@ def test_a_worker_works_and_shows_its_password_to_nobody(
     shown += errors.read_text()
     assert ("the user or the password is refused" in shown) == (not is_right)
     assert password not in shown
+    assert REDIS_PASSWORD not in shown

@@ -20,9 +20,7 @@ from detector.store.redis.written import read_alerts, remove, written
 from tests.delivery import revision
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.redis import Server, serving
-
-DOCS = Path(__file__).parent.parent / "docs" / "redis.md"
-PASSWORD = "correct-horse"  # noqa: S105  (of a server that this test starts)
+from tests.servers.redis_guarded import PASSWORD, allow, behind_tls
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +80,10 @@ def test_a_policy_that_spares_our_keys_is_fine(server: Server, policy: str) -> N
     assert int(found.version.split(".")[0]) >= 7
 
 
-def acl_rule() -> list[str]:
-    """The rule as the documentation has it."""
-    (line,) = [line for line in DOCS.read_text().splitlines() if line.startswith("user tailrace ")]
-    return line.split()[2:]
-
-
 @pytest.fixture
 def guarded(server: Server) -> Iterator[RedisAt]:
     """A user with the rights of the documentation."""
-    rule = [f">{PASSWORD}" if word == ">PASSWORD" else word for word in acl_rule()]
-    server("ACL", "SETUSER", "tailrace", "reset", *rule)
+    allow(server)
     url = server.url.replace("://", "://tailrace@")
     yield RedisAt(url=url, password=SecretStr(PASSWORD))
     server("ACL", "DELUSER", "tailrace")
@@ -183,32 +174,20 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="module")
-def behind_tls(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAt]:
-    """A server that speaks TLS beside its plain port, and wants a certificate."""
-    folder = tmp_path_factory.mktemp("redis")
-    options = [
-        *("--tls-cert-file", str(certificates.certificate), "--tls-key-file", str(certificates.key)),
-        *("--tls-ca-cert-file", str(certificates.ca), "--tls-auth-clients", "yes"),
-    ]
-    server = Server(folder)
-    with serving(folder, *options, "--tls-port", str(server.bus_port)):
-        yield RedisAt(
-            url=f"rediss://127.0.0.1:{server.bus_port}",
-            ca_file=certificates.ca,
-            cert_file=certificates.certificate,
-            key_file=certificates.key,
-            timeout_s=5,
-        )
+def over_tls(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAt]:
+    """A server that speaks TLS, and wants a certificate."""
+    with behind_tls(tmp_path_factory.mktemp("redis"), certificates) as (_, at):
+        yield at
 
 
-def test_everything_works_over_tls(behind_tls: RedisAt) -> None:
+def test_everything_works_over_tls(over_tls: RedisAt) -> None:
     """With the authority that is configured, and a certificate of our own."""
-    use(behind_tls)
+    use(over_tls)
 
 
-def test_a_server_that_nobody_vouches_for_is_refused(behind_tls: RedisAt) -> None:
+def test_a_server_that_nobody_vouches_for_is_refused(over_tls: RedisAt) -> None:
     """Without the authority there is no connection, and nothing was said through it."""
-    unknown = RedisAt(url=behind_tls.url)
+    unknown = RedisAt(url=over_tls.url)
     with closing(nodes_at(unknown)) as nodes, pytest.raises(Unavailable, match="certificate verify failed"):
         check(nodes)
 
