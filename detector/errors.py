@@ -40,4 +40,10 @@ class Fenced(TailraceError):
 
 
 class Stuck(TailraceError):
-    """The input does not go on, or has lost its place: end, and start again from the fence."""
+    """A server has stopped giving us anything, or our place in the input is lost: exit 4.
+
+    Unlike with Unavailable no daemon waits in itself: what hangs would be there still, so the process ends and
+    whoever started it starts it again, from the fence.
+    """
+
+    exit_code = 4

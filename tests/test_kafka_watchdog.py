@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from detector.errors import Stuck
+from detector.errors import Stuck, Unavailable
 from detector.inputs.kafka.app import App, build
 from detector.inputs.kafka.feed import Begin, PartitionBatch, Shard
 from detector.inputs.kafka.member import Member
@@ -116,6 +116,7 @@ def test_retention_that_overtakes_a_running_worker_ends_it(kafka: Broker) -> Non
     until(lambda: worker.has_ended)
     worker.stop()
     assert isinstance(worker.error, Stuck)
+    assert worker.error.exit_code == Unavailable.exit_code  # no bug: whoever started it starts it again
     assert 0 < keeper.count < 19_000
     last = keeper.records[Shard("overtaken", 0)][-1].offset
     read_all(feed, keeper, keeper.count + 1000)

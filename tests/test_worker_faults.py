@@ -356,4 +356,4 @@ def test_a_worker_that_hangs_is_ended_by_its_watchdog(on_stage: Staged, tmp_path
         server.thaw()
         stage.come_on(100)
         stage.finish()
-    assert stage.crew.exits[0] == 70
+    assert stage.crew.exits[0] == 4
