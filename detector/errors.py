@@ -42,8 +42,8 @@ class Fenced(TailraceError):
 class Stuck(TailraceError):
     """A server has stopped giving us anything, or our place in the input is lost: exit 4.
 
-    Unlike with Unavailable no daemon waits in itself: what hangs would be there still, so the process ends and
-    whoever started it starts it again, from the fence.
+    Unlike with Unavailable no daemon waits in itself: what hangs would be there still. So the process ends,
+    and whoever started it starts it again, from the fence.
     """
 
     exit_code = 4
