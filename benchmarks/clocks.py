@@ -23,12 +23,16 @@ COMMON: list[Stage] = [
 
 @contextmanager
 def clocked(stages: Iterable[Stage], clock: Callable[[], float]) -> Iterator[dict[str, float]]:
-    """Count the seconds of each stage while this is entered."""
+    """Count the seconds of each stage while this is entered, less those of the stages within it.
+
+    All of them run in one thread.
+    """
     spent: dict[str, float] = {}
+    within = [0.0]  # seconds of the stages that the ones under way have called, the innermost last
     with ExitStack() as stack:
         for name, owner, attribute in stages:
             spent[name] = 0.0
-            stack.enter_context(_timed(spent, name, owner, attribute, clock))
+            stack.enter_context(_timed(spent, within, name, owner, attribute, clock))
         yield spent
 
 
@@ -40,16 +44,24 @@ def shares_of(spent: dict[str, float], whole_s: float) -> dict[str, float]:
 
 @contextmanager
 def _timed(
-    spent: dict[str, float], name: str, owner: Any, attribute: str, clock: Callable[[], float]
+    spent: dict[str, float],
+    within: list[float],
+    name: str,
+    owner: Any,
+    attribute: str,
+    clock: Callable[[], float],
 ) -> Iterator[None]:
     function: Callable[..., Any] = getattr(owner, attribute)
 
     def around(*arguments: Any, **options: Any) -> Any:
         began_s = clock()
+        within.append(0.0)
         try:
             return function(*arguments, **options)
         finally:
-            spent[name] += clock() - began_s
+            took_s = clock() - began_s
+            spent[name] += took_s - within.pop()
+            within[-1] += took_s
 
     setattr(owner, attribute, around)
     try:

@@ -116,6 +116,7 @@ def _compare(stage: Stage, lines: list[bytes], text: Path, arrivals: Arrivals) -
         ratio = one["lines_per_cpu_second"] / plain["lines_per_cpu_second"]
         show(**one, times_plain=round(ratio, 1))
     show(name="shares of the keyed worker's CPU", **shares(stage, "keyed"))
+    show(name="shares of the routed worker's CPU", **shares(stage, "routed"))
     for name, one in (("keyed", keyed), ("routed", routed)):
         show(**line_to_webhook(stage, name, lines, one["lines_per_second"] / 2, arrivals))
 
@@ -150,7 +151,10 @@ def plainly(stage: Stage, topic: str, training: Path, lines: int) -> dict[str, A
 
 def shares(stage: Stage, topic: str) -> dict[str, float]:
     """Where the time of a worker goes, in a process with clocks around its stages."""
-    found: dict[str, float] = _said("benchmarks.stream_shares", _configured(stage, topic, "shares"))
+    name = f"{topic}-shares"
+    if topic == "routed":
+        topics.create(stage.broker, f"{name}-by-source", PARTITIONS)
+    found: dict[str, float] = _said("benchmarks.stream_shares", _configured(stage, topic, name))
     return found
 
 

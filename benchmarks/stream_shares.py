@@ -16,25 +16,43 @@ from benchmarks.clocks import COMMON, clocked, shares_of
 from detector.cli.options import InputOptions
 from detector.cli.start import core_of
 from detector.config import load
+from detector.distributed.by_topic import by_topic
 from detector.distributed.feed import feed_of
+from detector.distributed.letters import Keeping
 from detector.distributed.partitions import Partitions
+from detector.distributed.routing import Router
 from detector.inputs.kafka.run import run
+from detector.shard.bundles import Bundles
 from detector.store.redis.connect import store_at
 from detector.store.redis.store import RedisStore
 
 STILL_S = 2.0  # without a line, after which everything has been read
 LOOK_S = 0.1
 STAGES = [*COMMON, ("commit", RedisStore, "commit")]
+ROUTES = ("route", Router, "process")
 
 
 def shares(config: Path) -> dict[str, float]:
     """The share of each stage; `rest` is all else: Kafka's client, Faust, cutting and counting."""
     settings = load(config, {})
-    core = core_of(settings, None, InputOptions(), [])
-    with closing(store_at(settings.redis)) as store, clocked(STAGES, thread_time) as spent:
-        partitions = Partitions(core, store, [], cache_sources=settings.redis.cache_sources)
+    core, feed = core_of(settings, None, InputOptions(), []), feed_of(settings)
+    routed = "" if settings.input.keyed else settings.kafka.routed_topic
+    stages = [*STAGES, ROUTES] if routed else STAGES
+    with closing(store_at(settings.redis)) as store, clocked(stages, thread_time) as spent:
+        partitions = Partitions(
+            core,
+            store,
+            [],
+            cache_sources=settings.redis.cache_sources,
+            max_lines=settings.batch.max_lines,
+            keeping=Keeping(settings.kafka.dead_letter_max_bytes, routed_topic=routed),
+        )
         end = AtEnd(partitions)
-        run(feed_of(settings), partitions, end)
+        if routed:
+            with by_topic(Bundles(core), feed, partitions, routed) as work:
+                run(feed, work, end)
+        else:
+            run(feed, partitions, end)
     return shares_of(spent, end.cpu_s)
 
 
