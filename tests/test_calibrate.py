@@ -3,6 +3,7 @@
 import math
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,14 @@ from training.calibrate.calibrate import (
 )
 
 SEED = 3
-PARTS = EndingParts(slots=[-1, -1, 0, 1], idf=[1.0] * 65, prototypes=[[0.0] * 65], unknown_cost=2.0)
+PARTS = EndingParts(
+    slots=[-1, -1, 0, 1],
+    idf=[1.0] * 65,
+    prototypes=[[0.0] * 65],
+    unknown_cost=2.0,
+    pairs=[5],
+    pair_cost=9.0,
+)
 samples = st.lists(st.floats(-1e3, 1e3, allow_nan=False, width=32), min_size=1, max_size=200)
 
 
@@ -72,7 +80,8 @@ def test_data_without_spread_gives_a_tail_all_the_same(values: list[float]) -> N
 
 def measured(order: Values) -> Measured:
     """Sessions that differ in their order alone."""
-    closed = [Closed(order=value, density=1.0, density_max=1.0, distance=0.0) for value in order.tolist()]
+    usual = Closed(order=0.0, density=1.0, density_max=1.0, distance=0.0, pairs=0.0)
+    closed = [msgspec.structs.replace(usual, order=value) for value in order.tolist()]
     return Measured(closed, largest=order, end=order, events=order)
 
 
@@ -115,6 +124,14 @@ def test_few_allowed_alerts_are_lessened() -> None:
     assert allowed_held_out(session, many) == pytest.approx(997.0, abs=0.1)
 
 
+def test_few_data_never_take_more_than_three_quarters_of_a_budget() -> None:
+    """Of 500 sessions, 5 in 10,000 is a quarter of one: a sixteenth is calibrated for, not a fiftieth."""
+    session = calibrated(random().normal(size=500))
+    for budget in (0.1, 2.0, 5.0):
+        allowed = budget / PER_SESSIONS * session.sessions
+        assert allowed_held_out(session, budget) == pytest.approx(allowed / 4)
+
+
 def test_a_larger_budget_lowers_the_threshold_without_a_refit() -> None:
     """One calibration serves every budget, for endings and for single events."""
     calibration = whole(calibrated(random().normal(size=3000)))
@@ -138,7 +155,7 @@ def test_declared_contamination_is_trimmed() -> None:
         score_threshold(whole(session), 20.0)
         for session in (calibrated(clean), calibrated(dirty, 30 / 3030), calibrated(dirty))
     ]
-    strange = Closed(order=400.0, density=1.0, density_max=1.0, distance=0.0)
+    strange = Closed(order=400.0, density=1.0, density_max=1.0, distance=0.0, pairs=0.0)
     assert total(strange, calibrated(dirty, 30 / 3030)) > limits[1]
     assert limits[0] == pytest.approx(limits[1], rel=0.05)
     assert total(strange, calibrated(dirty)) < total(strange, calibrated(dirty, 30 / 3030)) / 10

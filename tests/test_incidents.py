@@ -4,6 +4,7 @@ What is expected comes from the time line that each fault script wrote by its ow
 (tests/fixtures/README.md). Event time in the recordings runs 360 times faster than the wall.
 """
 
+import gzip
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.recordings import FIXTURES, run
+from tests.recordings import FIXTURES, SESSION_ID, run
 
 GRACE = timedelta(minutes=1)  # a sixth of a second when it was recorded
+PAYMENT = re.compile(rb"statement: (INSERT INTO payments|UPDATE orders SET state = 'paid')")
 
 REDIS = ["kill-9", "disk-full", "link-cut", "out-of-memory", "corrupt-aof", "bad-reload"]
 POSTGRES = ["kill-9", "backend-killed", "disk-full", "wrong-password", "corrupt-page", "bad-reload", "lock"]
@@ -75,6 +77,31 @@ def test_sessions_that_stop_half_way_are_found(session_bundle: Path) -> None:
     hit = {source for source in found if any(re.search(one, source) for one in fault["sessions"])}
     assert len(hit) >= 0.8 * len(fault["sessions"])
     assert len(found - hit) <= 1
+
+
+def test_two_steps_in_the_wrong_order_are_found(session_bundle: Path, tmp_path: Path) -> None:
+    """Every tenth checkout marks its order paid before it pays: each step is there, at the other's place."""
+    log, hit = _paid_before_payment(FIXTURES / "postgres" / "normal-a" / "postgres.log.gz", every=10)
+    (tmp_path / "postgres.log").write_bytes(log)
+    found = {alert["source"] for alert in alerts_of(tmp_path, session_bundle)}
+    assert len(hit) > 10
+    assert len(hit & found) >= 0.9 * len(hit)
+    assert len(found - hit) <= 3
+
+
+def _paid_before_payment(recording: Path, every: int) -> tuple[bytes, set[str]]:
+    """The lines with both statements exchanged in one checkout of so many, and the sessions that it hit."""
+    lines = gzip.decompress(recording.read_bytes()).splitlines()
+    steps: dict[str, dict[bytes, int]] = {}
+    for number, line in enumerate(lines):
+        if (named := re.match(SESSION_ID, line.decode())) and (step := PAYMENT.search(line)):
+            steps.setdefault(named[1], {})[step[1]] = number
+    paid = [session for session, found in steps.items() if len(found) == 2][::every]
+    for session in paid:
+        one, other = steps[session].values()
+        (head, first), (tail, second) = (lines[at].split(b"  statement: ") for at in (one, other))
+        lines[one], lines[other] = head + b"  statement: " + second, tail + b"  statement: " + first
+    return b"\n".join(lines) + b"\n", set(paid)
 
 
 @pytest.mark.parametrize("name", ["normal-a", "normal-b"])

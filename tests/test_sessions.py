@@ -219,6 +219,7 @@ def small_fold(folder: Path, name: str, *, resume: bool) -> partial[Fold]:
         vocabulary=FIRST_TEMPLATE + 5,
         settings=FitSettings(hidden=8, embedding=4, epochs=2, device="cpu", seed=len(name)),
         unknown_cost=5.0,
+        pair_cost=5.0,
         checkpoint=folder / f"{name}.pt",
         resume=resume,
     )

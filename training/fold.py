@@ -12,6 +12,7 @@ from training.model.counts import Counts, choose_slots, count_events, prototypes
 from training.model.ending import ROWS, STEPS, Ending, fit_ending
 from training.model.fit import FitResult, fit
 from training.model.lessons import session_lessons
+from training.model.pairs import known_pairs
 from training.model.run import Report
 from training.model.settings import FitSettings
 
@@ -36,6 +37,7 @@ def train_fold(
     vocabulary: int,
     settings: FitSettings,
     unknown_cost: float,
+    pair_cost: float,
     checkpoint: Path,
     resume: bool,
 ) -> Fold:
@@ -52,7 +54,14 @@ def train_fold(
     counts = count_events(sessions, slots)
     ending = _ending(counts, settings.seed, checkpoint.with_suffix(".ending.pt"), resume=resume)
     known = prototypes(counts)
-    parts = EndingParts(slots, known.idf.tolist(), known.vectors.tolist(), unknown_cost)
+    parts = EndingParts(
+        slots=slots,
+        idf=known.idf.tolist(),
+        prototypes=known.vectors.tolist(),
+        unknown_cost=unknown_cost,
+        pairs=known_pairs(sessions, vocabulary).tolist(),
+        pair_cost=pair_cost,
+    )
     return Fold(result, export_step(result.model), export_ending(ending), parts)
 
 

@@ -24,6 +24,7 @@ from training.calibrate.calibrate import (
 )
 from training.fold import Fold, train_fold
 from training.model.fit import FitResult
+from training.model.pairs import new_pair_cost
 from training.model.run import Report
 from training.model.settings import FitSettings
 
@@ -71,6 +72,7 @@ def train_sessions(
     """
     folds = [np.arange(k, len(sessions), FOLDS) for k in range(FOLDS)]
     cost, new = unknown_cost(sessions, folds)
+    pair_cost = new_pair_cost(sessions, folds, vocabulary)
 
     def job(name: str, seed: int, chosen: Iterable[int], *, resume: bool) -> partial[Fold]:
         return partial(
@@ -79,6 +81,7 @@ def train_sessions(
             vocabulary=vocabulary,
             settings=replace(settings, seed=seed),
             unknown_cost=cost,
+            pair_cost=pair_cost,
             checkpoint=checkpoints / f"{name}.pt",
             resume=resume,
         )

@@ -3,6 +3,7 @@
 import bisect
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -55,13 +56,17 @@ class SessionCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     idf: list[float]  # per slot, and of unknown events
     prototypes: list[list[float]]  # distinct count vectors of training, with unknown: idf-weighted shares
     unknown_cost: float  # nats that an unknown event adds to the count density
+    pairs: list[int]  # neighbouring events of training, as `pair_keys` numbers them, ascending
+    pair_cost: float  # nats of a pair that is not among them
     order: Tail  # sum of surprise - entropy over the square root of the length
     density: Tail  # count density, summed over the slots
     density_max: Tail  # count density of the strangest slot
     distance: Tail  # smallest idf distance to a prototype
+    pair: Tail  # cost of all new pairs
     event: Tail  # largest surprise of a session
     end: Tail  # surprise of the end of the sequence
-    total: Tail  # sum of the four z
+    summed: Tail  # sum of the z
+    total: Tail  # the scores
     totals: list[float]  # the largest out-of-fold sums, descending
     sessions: int  # how many sums there were
     pauses: Pauses = Pauses([], [])
@@ -121,7 +126,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hops: HopCalibration | None = None  # where lines name traces that go from source to source
 
 
-_SESSION_TAILS = ("order", "density", "density_max", "distance", "event", "end", "total")
+_SESSION_TAILS = ("order", "density", "density_max", "distance", "pair", "event", "end", "summed", "total")
 
 
 def faults_of(calibration: Calibration, size: int) -> Iterator[str]:
@@ -142,6 +147,8 @@ def faults_of(calibration: Calibration, size: int) -> Iterator[str]:
             yield f"slots do not give {size} tokens one of {SLOTS} places"
         if not session.prototypes or any(len(one) != len(session.idf) for one in session.prototypes):
             yield "prototypes and idf are not of one length"
+        if any(one >= other for one, other in pairwise(session.pairs)):
+            yield "pairs do not ascend"
     yield from (f"{name} is no tail" for name, tail in tails.items() if not _is_tail(tail))
     if calibration.hops is not None and not calibration.hops.limit_nats > 0:
         yield "limit_nats of hops is not above 0"

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from detector.bundle.calibration import SLOTS, Calibration, faults_of
-from detector.bundle.graphs import EndingModel, StepModel
+from detector.bundle.graphs import EndingModel, Ints, StepModel
 from detector.bundle.manifest import SCHEMA_VERSION, Manifest, identity
 from detector.errors import BadSetup
 from detector.records import FIRST_TEMPLATE
@@ -24,6 +24,7 @@ class Bundle(msgspec.Struct, frozen=True):
     calibration: Calibration
     step: StepModel
     ending: EndingModel | None
+    pairs: Ints  # those of a session calibration, ascending
 
 
 def load(path: Path) -> Bundle:
@@ -57,6 +58,7 @@ def load(path: Path) -> Bundle:
         calibration=calibration,
         step=step,
         ending=ending,
+        pairs=np.array([] if calibration.session is None else calibration.session.pairs, np.int64),
     )
 
 

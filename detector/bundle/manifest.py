@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class InputSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from detector.records import END
 from detector.stages.judge.policy import Policy, Stretch
 from detector.stages.judge.state import count_matrix
 from detector.stages.score import ending
+from detector.stages.score.pairs import count_new
 from detector.stages.score.score import expected, score_rows
 from detector.stages.surprise import Row, RowScore, sums
 
@@ -19,9 +20,7 @@ def score_stretches(stretches: list[Stretch], bundle: Bundle, policy: Policy) ->
     scored: list[Stretch] = []
     rows: list[Row] = []
     for stretch in stretches:
-        tokens = events_of(stretch)
-        if stretch.ends and policy.session and not stretch.cut_off:
-            tokens = [*tokens, END]
+        tokens = _with_end(stretch) if policy.session else events_of(stretch)
         if tokens:
             state = stretch.state
             scored.append(stretch)
@@ -32,6 +31,12 @@ def score_stretches(stretches: list[Stretch], bundle: Bundle, policy: Policy) ->
         _take_score(stretch, row, score, bundle)
     session = policy.calibration.session
     return [0.0] * len(stretches) if session is None else _totals(stretches, bundle, session)
+
+
+def _with_end(stretch: Stretch) -> list[int]:
+    """The tokens of a session's events, and of its end where it is there."""
+    tokens = events_of(stretch)
+    return [*tokens, END] if stretch.ends and not stretch.cut_off else tokens
 
 
 def _take_score(stretch: Stretch, row: Row, score: RowScore, bundle: Bundle) -> None:
@@ -50,6 +55,7 @@ def _totals(stretches: list[Stretch], bundle: Bundle, session: SessionCalibratio
     _add_counts(counts, [stretches[index] for index in live], session)
     for row, index in enumerate(live):
         stretches[index].state.counts = counts[row].tobytes()
+    _add_pairs([stretches[index] for index in live], bundle, session)
     ended = [(row, index) for row, index in enumerate(live) if stretches[index].ends]
     if not ended:
         return totals
@@ -60,6 +66,7 @@ def _totals(stretches: list[Stretch], bundle: Bundle, session: SessionCalibratio
         unknown=[s.state.unknown + events_of(s).count(0) for s in at],
         excess=[s.state.excess_sum for s in at],
         events=[s.state.number + len(events_of(s)) + (not s.cut_off) for s in at],
+        pairs=[s.state.new_pairs for s in at],
         calibration=session,
     )
     for (_, index), measured in zip(ended, measures, strict=True):
@@ -78,3 +85,12 @@ def _add_counts(counts: np.ndarray, stretches: list[Stretch], session: SessionCa
     added = np.bincount(rows[known] * SLOTS + slots[flat[known]], minlength=counts.size)
     room = np.iinfo(np.uint16).max - counts
     counts += np.minimum(added.reshape(counts.shape), room).astype(np.uint16)
+
+
+def _add_pairs(stretches: list[Stretch], bundle: Bundle, session: SessionCalibration) -> None:
+    """Count the pairs of neighbouring events, start and end included, that training never saw."""
+    before = [s.state.last_token if s.state.number else END for s in stretches]
+    rows = [_with_end(stretch) for stretch in stretches]
+    new = count_new(bundle.pairs, before, rows, len(session.slots))
+    for stretch, count in zip(stretches, new, strict=True):
+        stretch.state.new_pairs += count

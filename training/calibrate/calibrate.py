@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from detector.bundle import SLOTS, EndingModel, SessionCalibration, StepModel, Tail
 from detector.records import END, UNKNOWN
-from detector.stages.score.ending import Closed, measure, total
+from detector.stages.score.ending import Closed, measure, summed, total
+from detector.stages.score.pairs import count_new
 from detector.stages.score.score import score_rows
 from detector.stages.surprise import Row, RowScore
 
@@ -28,11 +29,15 @@ LEAST_SUM = 1 / math.log(10)  # a sum of z falls at least as slowly as one z doe
 KEPT_TOTALS = 2_000  # largest out-of-fold scores, from which any budget's threshold is read
 
 
-def fit_tail(values: Sequence[float] | Values, share: float = TAIL_SHARE, least: float = 1e-6) -> Tail:
+def fit_tail(
+    values: Sequence[float] | Values, share: float = TAIL_SHARE, least: float = 1e-6, *, cover: bool = False
+) -> Tail:
     """Fit an exponential tail above the largest `share` of the values, quantiles below it.
 
     Peaks over threshold with shape 0 (Pickands 1975); the scale is the mean excess, its maximum-likelihood
     estimate, but at least `least`: where all values are alike, they say nothing of how far others may lie.
+    With `cover` the tail is nowhere below the share of the values that reach as far, among the upper half
+    of those above it: most counts of new pairs are 0, and the mean excess says little of the few others.
     """
     ordered = np.sort(np.asarray(values, np.float64))
     size = len(ordered)
@@ -43,10 +48,21 @@ def fit_tail(values: Sequence[float] | Values, share: float = TAIL_SHARE, least:
     excess = ordered[size - above :] - start
     spread = float(ordered[-1] - ordered[0])
     scale = max(float(excess.mean()), 1e-3 * spread, least)
+    scale = max(scale, _covering(excess)) if cover else scale
     part = above / size if size > above else 1.0
     quantiles = np.quantile(ordered, np.linspace(0.0, 1.0 - part, QUANTILES)) if part < 1 else ordered[[0, 0]]
     quantiles[-1] = start
     return Tail(start=start, scale=scale, share=part, quantiles=np.maximum.accumulate(quantiles).tolist())
+
+
+def _covering(excess: Values) -> float:
+    """The least scale of a tail that covers the upper half of these excesses [K], ascending.
+
+    The largest of K is covered where the tail leaves one and a half of K beyond it, and so on.
+    """
+    largest = excess[::-1][: len(excess) // 2]
+    reached = np.arange(1, len(largest) + 1) + 0.5
+    return float((largest / np.log(len(excess) / reached)).max(initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,8 @@ class EndingParts:
     idf: list[float]
     prototypes: list[list[float]]
     unknown_cost: float
+    pairs: list[int]
+    pair_cost: float
 
 
 def measure_sessions(
@@ -76,7 +94,7 @@ def measure_sessions(
     blank = np.zeros(step.hidden_size, np.float32)
     closed: list[Closed] = []
     largest, end, events = [], [], []
-    stand_in = _uncalibrated(parts)
+    stand_in, known = _uncalibrated(parts), np.array(parts.pairs, np.int64)
     for start in range(0, len(sessions), 4096):
         chunk = sessions[start : start + 4096]
         rows = [Row([*tokens.tolist(), END], blank, 0) for tokens in chunk]
@@ -88,6 +106,7 @@ def measure_sessions(
             unknown=[int((tokens == UNKNOWN).sum()) for tokens in chunk],
             excess=[score.excess(len(row.tokens)) for row, score in zip(rows, scores, strict=True)],
             events=[len(row.tokens) for row in rows],
+            pairs=count_new(known, [END] * len(rows), [row.tokens for row in rows], len(parts.slots)),
             calibration=stand_in,
         )
         largest += [float(score.surprise[:-1].max(initial=0.0)) for score in scores]
@@ -114,12 +133,16 @@ def _uncalibrated(parts: EndingParts) -> SessionCalibration:
         idf=parts.idf,
         prototypes=parts.prototypes,
         unknown_cost=parts.unknown_cost,
+        pairs=parts.pairs,
+        pair_cost=parts.pair_cost,
         order=none,
         density=none,
         density_max=none,
         distance=none,
+        pair=none,
         event=none,
         end=none,
+        summed=none,
         total=none,
         totals=[],
         sessions=0,
@@ -147,18 +170,24 @@ def calibrate_sessions(
 
 def _tails(measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64]) -> SessionCalibration:
     closed = [measured.closed[i] for i in kept.tolist()]
-    return SessionCalibration(
+    tails = SessionCalibration(
         slots=parts.slots,
         idf=parts.idf,
         prototypes=parts.prototypes,
         unknown_cost=parts.unknown_cost,
+        pairs=parts.pairs,
+        pair_cost=parts.pair_cost,
         order=fit_tail([c.order for c in closed], least=LEAST_BITS),
-        density=fit_tail([c.density for c in closed], least=LEAST_NATS),
-        density_max=fit_tail([c.density_max for c in closed], least=LEAST_NATS),
+        density=fit_tail([c.density for c in closed], least=LEAST_NATS, cover=True),
+        density_max=fit_tail([c.density_max for c in closed], least=LEAST_NATS, cover=True),
         distance=fit_tail([c.distance for c in closed], least=LEAST_DISTANCE),
+        pair=fit_tail([c.pairs for c in closed], least=LEAST_NATS, cover=True),
         event=fit_tail(measured.largest[kept], least=LEAST_BITS),
         end=fit_tail(measured.end[kept], least=LEAST_BITS),
+        summed=fit_tail([]),
         total=fit_tail([]),
         totals=[],
         sessions=len(closed),
     )
+    sums = [summed(one, tails) for one in closed]
+    return msgspec.structs.replace(tails, summed=fit_tail(sums, least=LEAST_SUM))

@@ -10,7 +10,7 @@ from detector.bundle import SLOTS
 from detector.errors import BadSetup
 from detector.stages.judge.ring import RingLine
 
-CODEC_VERSION = 3
+CODEC_VERSION = 4
 
 MAX_PATTERNS = 64  # patterns of unknown lines a source remembers; the oldest is forgotten
 MAX_SLOTS = 1024  # templates in a rarity table; the longest unseen is forgotten
@@ -91,6 +91,7 @@ class SourceState(msgspec.Struct, array_like=True):
     rarity: Rarity | None = None
     earlier: int = 0  # lives before this one that are remembered; once it is over, with this one
     remembered_us: int | None = None  # the newest event of those lives
+    new_pairs: int = 0  # neighbouring events of a session that training never saw in this order
 
 
 def new_state(hidden_size: int, *, session: bool) -> SourceState:

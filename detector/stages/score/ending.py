@@ -1,8 +1,11 @@
 """Score closed sessions by what they held as well as by its order. Pure.
 
-The sum of four tail-calibrated terms: order (surprise - entropy), count density (sum and maximum
-over the slots) and idf distance to the sessions of training.
+The sum of four tail-calibrated terms: order (surprise - entropy), count density (the larger of its
+sum and its maximum over the slots), idf distance to the sessions of training, and new pairs. New
+pairs may call for an alert alone, for two steps in the wrong order move nothing else.
 """
+
+import math
 
 import msgspec
 import numpy as np
@@ -12,6 +15,7 @@ from detector.bundle import EndingModel, Floats, SessionCalibration
 from detector.stages.surprise import EXCESS_UNITS
 
 COMPARED = 64  # sessions compared at once, to bound memory
+HALF_Z = math.log10(2)  # the sum, and new pairs alone: each may take half of what is allowed
 
 Counts = npt.NDArray[np.integer]
 
@@ -23,6 +27,7 @@ class Closed(msgspec.Struct, frozen=True, gc=False):
     density: float
     density_max: float
     distance: float
+    pairs: float
 
 
 def measure(
@@ -31,9 +36,10 @@ def measure(
     unknown: list[int],
     excess: list[int],
     events: list[int],
+    pairs: list[int],
     calibration: SessionCalibration,
 ) -> list[Closed]:
-    """Measure sessions by their counts [B,64], unknown events, excess sums and events with the ending."""
+    """Measure sessions by counts [B,64], unknown events, excess sums, events with the ending, new pairs."""
     density, density_max = model.run(counts.astype(np.float32))
     shares = weighted_shares(counts, np.array(unknown), np.array(calibration.idf, np.float32))
     distance = distances(shares, np.array(calibration.prototypes, np.float32))
@@ -43,24 +49,39 @@ def measure(
             density=float(density[i]) + unknown[i] * calibration.unknown_cost,
             density_max=max(float(density_max[i]), calibration.unknown_cost if unknown[i] else 0.0),
             distance=float(distance[i]),
+            pairs=pairs[i] * calibration.pair_cost,
         )
         for i in range(len(events))
     ]
 
 
 def total(closed: Closed, calibration: SessionCalibration) -> float:
-    """The session's score: the sum of the -log10 tail probabilities of its measures."""
-    return (
-        calibration.order.z(closed.order)
-        + calibration.density.z(closed.density)
-        + calibration.density_max.z(closed.density_max)
-        + calibration.distance.z(closed.distance)
-    )
+    """The session's score: the sum of its terms, or what new pairs alone are worth where that is more."""
+    return max(summed(closed, calibration), _alone(closed, calibration))
+
+
+def summed(closed: Closed, calibration: SessionCalibration) -> float:
+    """The sum of the -log10 tail probabilities of the measures.
+
+    One strange count makes both the sum and the maximum of the density strange: it counts once.
+    """
+    density = max(calibration.density.z(closed.density), calibration.density_max.z(closed.density_max))
+    return _in_order(closed, calibration) + density + calibration.distance.z(closed.distance)
 
 
 def so_far(closed: Closed, calibration: SessionCalibration) -> float:
     """The score of a session that was cut off: its order; what it would still have held is not known."""
-    return calibration.order.z(closed.order)
+    return max(_in_order(closed, calibration), _alone(closed, calibration))
+
+
+def _in_order(closed: Closed, calibration: SessionCalibration) -> float:
+    return calibration.order.z(closed.order) + calibration.pair.z(closed.pairs)
+
+
+def _alone(closed: Closed, calibration: SessionCalibration) -> float:
+    """The sum that normal sessions reach twice as often as such a cost of new pairs; 0 for a usual cost."""
+    z, sums = calibration.pair.z(closed.pairs) - HALF_Z, calibration.summed
+    return sums.value(z) if z > -math.log10(sums.share) else 0.0
 
 
 def weighted_shares(counts: Counts, unknown: npt.NDArray[np.integer], idf: Floats) -> Floats:
