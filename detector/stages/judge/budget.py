@@ -9,7 +9,7 @@ EARLY_SHARE = 0.1  # of a session budget goes to alerts on single events before 
 RESOLVED_LEAST = 5  # held-out scores above a threshold for it to be read off rather than extrapolated
 LEAST_SHARE = 1e-300
 RULE_OF_THREE = 3.0
-LEAST_ALLOWED = 1 / 4  # of what a session budget allows, however few the data are
+LEAST_ALLOWED = 1 / 3  # of what a session budget allows, however few the data are
 DAY_EVENTS = 10_000
 LEAST_NATS = 3.0  # of the leaky sum of a long-lived source, whatever the budget
 
