@@ -190,4 +190,4 @@ def _tails(measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64]) 
         sessions=len(closed),
     )
     sums = [summed(one, tails) for one in closed]
-    return msgspec.structs.replace(tails, summed=fit_tail(sums, least=LEAST_SUM))
+    return msgspec.structs.replace(tails, summed=fit_tail(sums, least=LEAST_SUM, cover=True))
