@@ -1,4 +1,4 @@
-"""Pairs of neighbouring events: what is known, what is new, and what new ones cost and do to a score."""
+"""Pairs of neighbouring events: what is known, what is new, what new ones do to a score; unknown events."""
 
 import math
 import sys
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from detector.bundle import Ints, SessionCalibration, Tail
 from detector.records import END, UNKNOWN
-from detector.stages.score.ending import HALF_Z, Closed, so_far, summed, total
+from detector.stages.score.ending import HALF_Z, Closed, so_far, summed, total, unknown_nats
 from detector.stages.score.pairs import count_new
 from tests.small_bundle import session_calibration
-from training.calibrate.calibrate import fit_tail
+from training.calibrate.calibrate import MEDIAN, SURE, fit_tail
 from training.model.pairs import MOST_PAIRS, known_pairs, new_pair_cost
 
 SEED = 5
@@ -91,7 +91,7 @@ def test_a_new_pair_costs_less_where_new_pairs_are_common() -> None:
 def calibration() -> SessionCalibration:
     """Calibration of a thousand sessions: five had a new pair, ten were odd throughout."""
     tail = Tail(start=1.0, scale=1.0, share=0.02, quantiles=[0.0, 1.0])
-    pair = fit_tail([0.0] * 995 + [9.0] * 5, least=0.1, cover=True)
+    pair = fit_tail([0.0] * 995 + [9.0] * 5, least=0.1, cover=MEDIAN)
     sums = fit_tail([*np.linspace(0, 8, 990).tolist(), *[14.0] * 10])
     made = msgspec.structs.replace(session_calibration(), pair=pair, summed=sums)
     return msgspec.structs.replace(made, order=tail, density=tail, density_max=tail, distance=tail)
@@ -124,11 +124,28 @@ def test_one_strange_count_counts_once() -> None:
     assert total(both, made) == total(one, made) > total(USUAL, made)
 
 
+@given(st.integers(1, 10_000), st.floats(0.1, 30.0))
+def test_the_first_unknown_event_costs_the_most(events: int, cost: float) -> None:
+    """They come together: each further one adds less, and a session without any pays nothing."""
+    one, more, most = (unknown_nats(n, cost) for n in (1, events + 1, events + 2))
+    assert unknown_nats(0, cost) == 0.0
+    assert cost == one < more < most
+    assert most - more < math.log(2)
+
+
 def test_a_covering_tail_leaves_as_much_as_the_data_reach() -> None:
     """Of 1,000 sessions five have a new pair: its tail says one in 200, that of the mean far less."""
     values = [0.0] * 995 + [9.0] * 5
-    plain, cover = fit_tail(values, least=0.1), fit_tail(values, least=0.1, cover=True)
+    plain, cover = fit_tail(values, least=0.1), fit_tail(values, least=0.1, cover=MEDIAN)
     assert cover.z(9.0) < 2.5
     assert plain.z(9.0) > 3.0
     normal = np.random.default_rng(SEED).exponential(1.0, 20_000)
-    assert fit_tail(normal, cover=True).scale == pytest.approx(1.0, rel=0.4)
+    assert fit_tail(normal, cover=MEDIAN).scale == pytest.approx(1.0, rel=0.4)
+
+
+def test_a_covering_tail_bends_less_to_few_values_that_it_doubts() -> None:
+    """One value far beyond the others flattens the tail, by much less where it has to be sure of it."""
+    values = np.append(np.random.default_rng(SEED).exponential(1.0, 5000), 200.0)
+    assert fit_tail(values, cover=MEDIAN).scale > 1.3 * fit_tail(values, cover=SURE).scale
+    fives = [0.0] * 900 + [9.0] * 100
+    assert fit_tail(fives, share=0.2, cover=SURE).z(9.0) == pytest.approx(1.0, abs=0.2)

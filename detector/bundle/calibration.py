@@ -55,7 +55,7 @@ class SessionCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     slots: list[int]  # token -> count slot
     idf: list[float]  # per slot, and of unknown events
     prototypes: list[list[float]]  # distinct count vectors of training, with unknown: idf-weighted shares
-    unknown_cost: float  # nats that an unknown event adds to the count density
+    unknown_cost: float  # nats that the first unknown event adds to the count density
     pairs: list[int]  # neighbouring events of training, as `pair_keys` numbers them, ascending
     pair_cost: float  # nats of a pair that is not among them
     order: Tail  # sum of surprise - entropy over the square root of the length

@@ -21,6 +21,7 @@ Tokens = npt.NDArray[np.int64]
 TAIL_SHARE = 0.02  # of a sample is fitted by the exponential tail
 TAIL_LEAST = 5
 QUANTILES = 129
+MEDIAN, SURE = 0.0, 1.28  # deviations by which a tail that covers trusts the shares of few values less
 # A tail is never steeper than this, an e-th a step: data that are all alike show no spread of their own.
 LEAST_BITS = 0.1
 LEAST_NATS = 0.1
@@ -30,14 +31,19 @@ KEPT_TOTALS = 2_000  # largest out-of-fold scores, from which any budget's thres
 
 
 def fit_tail(
-    values: Sequence[float] | Values, share: float = TAIL_SHARE, least: float = 1e-6, *, cover: bool = False
+    values: Sequence[float] | Values,
+    share: float = TAIL_SHARE,
+    least: float = 1e-6,
+    *,
+    cover: float | None = None,
 ) -> Tail:
     """Fit an exponential tail above the largest `share` of the values, quantiles below it.
 
     Peaks over threshold with shape 0 (Pickands 1975); the scale is the mean excess, its maximum-likelihood
     estimate, but at least `least`: where all values are alike, they say nothing of how far others may lie.
-    With `cover` the tail is nowhere below the share of the values that reach as far, among the upper half
-    of those above it: most counts of new pairs are 0, and the mean excess says little of the few others.
+    With `cover` the tail is nowhere below what the values of its upper half say: most counts of new pairs
+    are 0, and the mean excess says little of the few others. `MEDIAN` takes their shares as they are,
+    `SURE` only as far as nine in ten such samples would bear them out.
     """
     ordered = np.sort(np.asarray(values, np.float64))
     size = len(ordered)
@@ -48,21 +54,22 @@ def fit_tail(
     excess = ordered[size - above :] - start
     spread = float(ordered[-1] - ordered[0])
     scale = max(float(excess.mean()), 1e-3 * spread, least)
-    scale = max(scale, _covering(excess)) if cover else scale
+    scale = scale if cover is None else max(scale, _covering(excess, cover))
     part = above / size if size > above else 1.0
     quantiles = np.quantile(ordered, np.linspace(0.0, 1.0 - part, QUANTILES)) if part < 1 else ordered[[0, 0]]
     quantiles[-1] = start
     return Tail(start=start, scale=scale, share=part, quantiles=np.maximum.accumulate(quantiles).tolist())
 
 
-def _covering(excess: Values) -> float:
+def _covering(excess: Values, doubt: float) -> float:
     """The least scale of a tail that covers the upper half of these excesses [K], ascending.
 
-    The largest of K is covered where the tail leaves one and a half of K beyond it, and so on.
+    Where k of them lie, the tail leaves at least the mean of a Poisson count that reaches k with a chance
+    of one half, or with `doubt` deviations less (Wilson and Hilferty 1931).
     """
-    largest = excess[::-1][: len(excess) // 2]
-    reached = np.arange(1, len(largest) + 1) + 0.5
-    return float((largest / np.log(len(excess) / reached)).max(initial=0.0))
+    ranks = np.arange(1, len(excess) // 2 + 1)
+    means = ranks * np.maximum(1 - 1 / (9 * ranks) - doubt / (3 * np.sqrt(ranks)), 0.1) ** 3
+    return float((excess[::-1][: len(ranks)] / np.log(len(excess) / means)).max(initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +185,11 @@ def _tails(measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64]) 
         pairs=parts.pairs,
         pair_cost=parts.pair_cost,
         order=fit_tail([c.order for c in closed], least=LEAST_BITS),
-        density=fit_tail([c.density for c in closed], least=LEAST_NATS, cover=True),
-        density_max=fit_tail([c.density_max for c in closed], least=LEAST_NATS, cover=True),
+        # One session may lie anywhere: taken as it is, the strangest alone would flatten a density's tail.
+        density=fit_tail([c.density for c in closed], least=LEAST_NATS, cover=SURE),
+        density_max=fit_tail([c.density_max for c in closed], least=LEAST_NATS, cover=SURE),
         distance=fit_tail([c.distance for c in closed], least=LEAST_DISTANCE),
-        pair=fit_tail([c.pairs for c in closed], least=LEAST_NATS, cover=True),
+        pair=fit_tail([c.pairs for c in closed], least=LEAST_NATS, cover=MEDIAN),
         event=fit_tail(measured.largest[kept], least=LEAST_BITS),
         end=fit_tail(measured.end[kept], least=LEAST_BITS),
         summed=fit_tail([]),
@@ -190,4 +198,4 @@ def _tails(measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64]) 
         sessions=len(closed),
     )
     sums = [summed(one, tails) for one in closed]
-    return msgspec.structs.replace(tails, summed=fit_tail(sums, least=LEAST_SUM, cover=True))
+    return msgspec.structs.replace(tails, summed=fit_tail(sums, least=LEAST_SUM, cover=MEDIAN))

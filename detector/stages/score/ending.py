@@ -46,13 +46,22 @@ def measure(
     return [
         Closed(
             order=excess[i] / EXCESS_UNITS / events[i] ** 0.5,
-            density=float(density[i]) + unknown[i] * calibration.unknown_cost,
+            density=float(density[i]) + unknown_nats(unknown[i], calibration.unknown_cost),
             density_max=max(float(density_max[i]), calibration.unknown_cost if unknown[i] else 0.0),
             distance=float(distance[i]),
             pairs=pairs[i] * calibration.pair_cost,
         )
         for i in range(len(events))
     ]
+
+
+def unknown_nats(events: int, cost: float) -> float:
+    """What a session's unknown events cost together, if the first of them costs so much.
+
+    Unknown events come together: what is rare is that there are any, and of how many there are nothing
+    is known but that more are rarer (one in n, the prior of a scale; Jeffreys 1939).
+    """
+    return cost + math.log(events) if events else 0.0
 
 
 def total(closed: Closed, calibration: SessionCalibration) -> float:
