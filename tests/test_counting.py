@@ -266,7 +266,7 @@ def test_every_metric_is_documented() -> None:
     metrics = Metrics(lambda: START_S)
     metrics.uses("b", 1.0, session=False)
     metrics.delivers_to(["ops"])
-    metrics.waiting({"ops": 3})
+    metrics.kept("ops", waiting=3, dead=2)
     families = [one for one in metrics.registry.collect() if one.name.startswith("tailrace_")]
     shown = [(f"{one.name}_total" if one.type == "counter" else one.name, one.type) for one in families]
     assert sorted(documented) == sorted(shown)

@@ -100,7 +100,8 @@ def test_deliveries_are_counted_by_receiver(folder: Folder) -> None:
         until(lambda: of("down", "failed") > 0)
         assert of("file", "failed") == of("down", "delivered") == 0
         assert len((folder.path / "told.jsonl").read_bytes().splitlines()) == revisions(folder)
-        until(lambda: ("tailrace_deliveries_waiting", (("receiver", "down"),)) in scraped(port))
+        until(lambda: scraped(port).get(("tailrace_deliveries_waiting", (("receiver", "down"),)), 0) > 0)
+        assert scraped(port)["tailrace_deliveries_dead", (("receiver", "down"),)] == 0
 
 
 def revisions(folder: Folder) -> int:

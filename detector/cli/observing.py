@@ -66,4 +66,6 @@ class Backlog:
         if now_s >= self._due_s:
             self._due_s = now_s + LOOK_S
             counts = self._counts()
-            self._metrics.waiting({name: counts.get((name, "pending"), 0) for name in self._receivers})
+            for name in self._receivers:
+                waiting, dead = counts.get((name, "pending"), 0), counts.get((name, "dead"), 0)
+                self._metrics.kept(name, waiting=waiting, dead=dead)

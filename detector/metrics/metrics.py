@@ -80,6 +80,7 @@ class Metrics:
         self._bundle = gauge("bundle_info", "1 for the bundle that is in use.", "version")
         self._deliveries = counter("deliveries_total", "Attempts to deliver.", "receiver", "outcome")
         self._waiting = gauge("deliveries_waiting", "Deliveries that wait for a receiver.", "receiver")
+        self._dead = gauge("deliveries_dead", "Deliveries that were given up, and are kept.", "receiver")
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
@@ -156,10 +157,10 @@ class Metrics:
         """Count one attempt to deliver, or one delivery that was given up."""
         self._deliveries.labels(receiver, outcome).inc()
 
-    def waiting(self, counts: Mapping[str, int]) -> None:
-        """Say how many deliveries wait for each receiver."""
-        for receiver, count in counts.items():
-            self._waiting.labels(receiver).set(count)
+    def kept(self, receiver: str, *, waiting: int, dead: int) -> None:
+        """Say how many deliveries wait for a receiver, and how many were given up."""
+        self._waiting.labels(receiver).set(waiting)
+        self._dead.labels(receiver).set(dead)
 
     def page(self) -> bytes:
         """Everything in the text format 0.0.4."""
