@@ -3,7 +3,7 @@
 The registry is this object's own. A label's values are few and known: never a source, a template or an alert.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import product
 
 import msgspec
