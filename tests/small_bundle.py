@@ -77,6 +77,8 @@ def stream_calibration(order_bits: float = 60.0, templates: int = TEMPLATES) -> 
         maxima=tail(2.0, 1.0),
         blocks=100,
         events=1000,
+        news=None,
+        sources=1,
         silence_gap_us=SECOND,
         silence_factor=3.0,
     )

@@ -11,10 +11,10 @@ import numpy as np
 
 from detector.bundle import Calibration, StepModel, StreamCalibration
 from detector.records import UNKNOWN
-from detector.stages.judge.budget import DAY_EVENTS
 from detector.stages.judge.stream import WARM_EVENTS
 from training.beside import beside
 from training.calibrate.calibrate import Tokens, Values, fit_tail
+from training.calibrate.news import new_messages, new_templates
 from training.calibrate.order import calibrate_order, within_episodes
 from training.calibrate.streams import (
     Stream,
@@ -33,7 +33,6 @@ from training.model.run import Report
 from training.model.settings import FitSettings
 from training.sessions import FINAL, HOLD_Z, WORST_Z, Stage, Trained
 
-NEW_TEMPLATES_NORMAL = 3  # so many in the held-out part show that new messages are normal here
 LEAST_HOLD_BITS = 6.0  # a model that is never surprised must still find its place in a stream
 MOST_HELD_OUT = 2_000_000  # events that calibrate
 
@@ -122,13 +121,16 @@ def _calibrate(
     surprise = fit_tail(np.concatenate([*bits, np.empty(0)]))
     held_out = [one for _, _, held in folds for one in held]
     days = days_of(held_out)
-    new = _new_templates(folds[0][1], folds[0][2])
+    older, newer = folds[0][1], folds[1][1]
     final = msgspec.structs.replace(
         calibrate_order(everyday, _uncalibrated(streams, vocabulary, quiet), contamination),
         maxima=fit_maxima(np.array(maxima), contamination),
         blocks=len(maxima),
         events=sum(len(one.tokens) for one in held_out),
+        news=new_messages(older, newer, budget),
     )
+    new = new_templates(older, newer)
+    final.counts[UNKNOWN] = 2.0 * new / len(streams)  # of both halves
     calibration = Calibration(
         budget=budget,
         days=days,
@@ -136,8 +138,7 @@ def _calibrate(
         worst_bits=surprise.value(WORST_Z),
         surprise=surprise,
         new_templates=new,
-        new_template_alerts=new < NEW_TEMPLATES_NORMAL
-        or 2 * new <= budget * (days or final.events / DAY_EVENTS),
+        new_template_alerts=True,
         stream=final,
     )
     return calibration, maxima
@@ -154,16 +155,11 @@ def _uncalibrated(streams: Sequence[Stream], vocabulary: int, quiet: tuple[int, 
         maxima=fit_tail([]),
         blocks=0,
         events=0,
+        news=None,
+        sources=len(streams),
         silence_gap_us=quiet[0],
         silence_factor=quiet[1],
     )
-
-
-def _new_templates(older: Sequence[Stream], newer: Sequence[Stream]) -> int:
-    """Templates that only the held-out part has."""
-    before = np.unique(np.concatenate([stream.tokens for stream in older]))
-    after = np.unique(np.concatenate([stream.tokens for stream in newer] or [np.empty(0, np.int64)]))
-    return int((~np.isin(after, [*before, UNKNOWN])).sum())
 
 
 def _bounded(streams: list[Stream]) -> list[Stream]:

@@ -72,10 +72,20 @@ class SessionCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     pauses: Pauses = Pauses([], [])
 
 
+class NewMessages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often training brought messages that it had not seen before."""
+
+    bursts: int  # of them in the newer half, by what the older half had
+    events: int  # of the newer half
+    day_events: float  # events a day, of all sources together
+
+
 class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What turns a long-lived source's surprise and rarity into sums and their thresholds."""
 
-    counts: list[float]  # per token: episode starts in training, leaky
+    counts: list[
+        float
+    ]  # per token: episode starts in training, leaky; of the unknown: messages never seen before
     rarity_mean: float  # nats, over the episode starts of training
     order_mean: float  # bits of surprise of a usual event, of which one counts at most `order.MOST_BITS`
     order_slack: float  # bits above that mean which are still usual
@@ -83,8 +93,12 @@ class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     maxima: Tail  # largest leaky sum of rarity of each block of held-out normal events
     blocks: int  # how many there were
     events: int  # held-out events
+    news: NewMessages | None  # None: each message that its source never showed is news
+    sources: int  # in training
     silence_gap_us: int  # the largest gap of a usual source in training
-    silence_factor: float  # a gap is silence beyond this many times that gap and the source's largest before
+    silence_factor: (
+        float  # a gap is silence beyond at least so many times that gap and the source's largest before
+    )
 
 
 class HopTimes(msgspec.Struct, array_like=True, gc=False):
@@ -139,6 +153,8 @@ def faults_of(calibration: Calibration, size: int) -> Iterator[str]:
         tails["maxima"] = stream.maxima
         if len(stream.counts) != size:
             yield f"there are {len(stream.counts)} counts for {size} tokens"
+        if stream.news is not None and not stream.news.day_events > 0:
+            yield "day_events of news is not above 0"
         if not stream.order_bits > 0:
             yield "order_bits is not above 0"
     if session is not None:

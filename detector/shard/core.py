@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.bundle import Bundle, InputSettings, load
+from detector.bundle import Bundle, Calibration, InputSettings, load
 from detector.errors import BadSetup
 from detector.inputs.kafka.spans import since
 from detector.inputs.siblings import Feed
@@ -132,7 +132,7 @@ def _policy(
 ) -> Policy:
     calibration = bundle.calibration
     if rules.new_messages is not None:
-        calibration = msgspec.structs.replace(calibration, new_template_alerts=rules.new_messages)
+        calibration = _with_new_messages(calibration, alert=rules.new_messages)
     budget = calibration.budget if rules.budget is None else rules.budget
     session = calibration.session is not None
     idle_s = settings.idle_timeout_s if session else settings.idle_timeout_s or STREAM_IDLE_S
@@ -154,6 +154,14 @@ def _policy(
         naming=Naming(bundle=bundle.id, after_lines=rules.after_lines, replay=command),
         want_scores=want_scores,
     )
+
+
+def _with_new_messages(calibration: Calibration, *, alert: bool) -> Calibration:
+    """Each message that its source never showed is an alert, or none is, however many there are."""
+    stream = calibration.stream
+    if stream is not None:
+        stream = msgspec.structs.replace(stream, news=None)
+    return msgspec.structs.replace(calibration, new_template_alerts=alert, stream=stream)
 
 
 def _remember_us(settings: InputSettings, bounds: Bounds) -> int:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from detector.bundle import StepModel, StreamCalibration, Tail
 from detector.records import UNKNOWN
-from detector.stages.judge.judge import ARMED_EVENTS
 from detector.stages.judge.rarity import MEMORY, add_excess, rarity_nats, starts_episode
+from detector.stages.judge.silence import ARMED_EVENTS
 from detector.stages.judge.state import Rarity
 from detector.stages.judge.stream import WARM_EVENTS, excess_nats
 from detector.stages.score.score import score_rows

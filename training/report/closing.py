@@ -3,6 +3,7 @@
 from detector.words import counted
 from training.made import Made
 from training.report.basis import basis_of
+from training.report.longlived import new_are_routine
 from training.report.told import budget_point, idle_words
 
 
@@ -39,7 +40,7 @@ def _budget(made: Made) -> list[tuple[str, str]]:
     calibration = made.trained.calibration
     per = "a day" if calibration.session is None else "per 10,000 sessions"
     point = budget_point(made, calibration.budget)
-    besides = "; messages never seen before alert besides" if calibration.new_template_alerts else ""
+    besides = "" if new_are_routine(calibration) else "; messages never seen before alert besides"
     return [
         ("asked for", f"at most {counted(calibration.budget, 'false alert')} {per} (--budget)"),
         ("threshold", f"{point.threshold:.2f}, {basis_of(calibration, calibration.budget)}"),

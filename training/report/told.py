@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from detector.bundle import Calibration, HopCalibration, StepModel
+from detector.bundle import Calibration, StepModel
 from detector.records import FIRST_TEMPLATE
 from detector.stages.header import header as headers
 from detector.stages.judge.alerts import rfc3339
@@ -21,21 +21,18 @@ from detector.stages.judge.budget import (
 from detector.stages.score.score import score_rows
 from detector.stages.surprise import Row
 from detector.words import counted, duration
-from training.corpus import Corpus
 from training.evaluate.metrics import wilson
 from training.made import Made
 from training.model.recall import CHANCE
 from training.model.run import GRADIENT_NORM
-from training.report.basis import DAYS_ENOUGH, basis_of
+from training.report.basis import basis_of
 from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
+from training.report.longlived import of_streams
 from training.report.remembered import cell_row, model_lags
 
 BUDGETS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SURPRISING = 20  # lines shown
-DISORDER_BITS = 300.0  # some tens of lines out of place are missed
-SLOW_NATS = 150.0  # what a fault of a minute adds up to is missed beyond
 LOOKED_AT = 200_000  # events among which they are sought
-DAY_S = 86_400
 
 
 def report_data(made: Made, now: datetime) -> ReportData:
@@ -107,55 +104,13 @@ def warnings(made: Made) -> Iterator[str]:
                 "The threshold is extrapolated."
             )
     else:
-        yield from _stream_warnings(made)
-    if not calibration.new_template_alerts:
-        yield (
-            f"New messages are normal here ({counted(calibration.new_templates, 'template')} only in the "
-            "held-out part), so one unknown line is no alert of its own; train on more data, or set "
-            "new_messages = true in [alerts] of tailrace.toml, to change that."
-        )
+        yield from of_streams(made)
     if corpus.rejects:
         yield f"{counted(corpus.rejects, 'record')} could not be read; the first: {corpus.reasons[0]}"
     if corpus.unnamed:
         yield corpus.unnamed
     elif corpus.dropped:
         yield f"Lines that name no session were left out: {corpus.dropped} of {corpus.lines}."
-
-
-def _stream_warnings(made: Made) -> Iterator[str]:
-    """What the user has to know of long-lived sources."""
-    calibration, corpus = made.trained.calibration, made.corpus
-    budget, stream = calibration.budget, calibration.stream
-    if not calibration.days:
-        yield f"{_timeless(corpus)}: {DAY_EVENTS:,} events count as a day."
-    elif calibration.days * budget < DAYS_ENOUGH:
-        yield (
-            f"The data is too little for a budget of {budget:g} a day: it spans "
-            f"{duration(DAY_S * calibration.days)}. The threshold is extrapolated."
-        )
-    yield from _hop_warnings(calibration.hops)
-    if stream is not None and stream.order_bits > DISORDER_BITS:
-        yield (
-            "Loops, floods or missing steps are in the logs held out of training, so known messages "
-            "alert only when they are twice as far out of order. If those were incidents, leave them out, or "
-            "give their share with --contamination."
-        )
-
-
-def _hop_warnings(hops: HopCalibration | None) -> Iterator[str]:
-    if hops is not None and hops.limit_nats > SLOW_NATS:
-        yield (
-            "Requests became slow between sources in the training data, so a source alerts only when they "
-            "are slower by far. If that was an incident, leave it out or give its share (--contamination)."
-        )
-
-
-def _timeless(corpus: Corpus) -> str:
-    if corpus.first_us is None:
-        return "The lines have no times"
-    if corpus.first_us == corpus.last_us:
-        return f"The lines all have one and the same time, {rfc3339(corpus.first_us)}"
-    return "No source's lines span any time"
 
 
 def _header(made: Made) -> str:

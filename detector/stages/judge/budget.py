@@ -12,6 +12,8 @@ RULE_OF_THREE = 3.0
 RULE_OF_NINE = 9.0
 LEAST_ALLOWED = 1 / 3  # of what a session budget allows, however few the data are
 DAY_EVENTS = 10_000
+NEWS_SHARE = SILENCE_SHARE = 0.5  # of a budget a day is for new messages, and for sources that went silent
+LEAST_DAYS = 1e-6
 LEAST_NATS = 3.0  # of the leaky sum of a long-lived source, whatever the budget
 
 
@@ -74,6 +76,23 @@ def _stream_threshold(stream: StreamCalibration, days: float, budget: float) -> 
         return LEAST_NATS
     allowed = _lessened(budget * (days or stream.events / DAY_EVENTS))
     return max(LEAST_NATS, stream.maxima.value(z_of(allowed / stream.blocks)))
+
+
+def news_allowed(day_events: float, budget: float) -> float:
+    """How many alerts on new messages a budget allows in one event, of any source.
+
+    The same for each: so all of them together keep to it, however many they are.
+    """
+    return NEWS_SHARE * budget / day_events
+
+
+def silence_least(stream: StreamCalibration, days: float, budget: float) -> float:
+    """How many times the longest gap that was seen in so many days is as rare as a budget asks for.
+
+    Each source had one such gap in that time, and gaps that have a mean get rarer at least as fast as they
+    get longer.
+    """
+    return stream.sources / (SILENCE_SHARE * budget * max(days, LEAST_DAYS))
 
 
 def _lessened(allowed: float) -> float:

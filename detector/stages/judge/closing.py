@@ -5,8 +5,9 @@ import msgspec
 from detector.records import ClosedSource
 from detector.stages.judge import alerts, evidence, lives
 from detector.stages.judge.alerts import ENDED_EARLY, SEQUENCE, SILENCE
-from detector.stages.judge.judge import Outcome, silence_deadline
+from detector.stages.judge.judge import Outcome
 from detector.stages.judge.policy import Explain, Policy, Stretch
+from detector.stages.judge.silence import silence_deadline
 from detector.stages.judge.state import SourceState
 
 

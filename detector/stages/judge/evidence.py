@@ -2,7 +2,6 @@
 
 import msgspec
 
-from detector.bundle import StreamCalibration
 from detector.records import UNKNOWN, Expectation, Silence, TemplateEvidence
 from detector.stages.judge.alerts import SILENCE, Opening
 from detector.stages.judge.policy import Event, Explain, Stretch
@@ -122,10 +121,9 @@ def last_opening(
 
 
 def silence_opening(
-    stretch: Stretch, explain: Explain, longest_us: int, limit_us: int, stream: StreamCalibration
+    stretch: Stretch, explain: Explain, longest_us: int, limit_us: int, factor: float
 ) -> Opening:
     """The evidence of a source that went silent: its last line, and what gaps are usual."""
-    factor = stream.silence_factor
     opening = last_opening(
         stretch, explain, SILENCE, score=factor, threshold=factor, surprise=None, likely=[]
     )

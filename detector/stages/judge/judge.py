@@ -10,10 +10,10 @@ from detector.records import UNKNOWN, ClosedSource, Line, Revision, ScoredEvent
 from detector.stages.judge import alerts, evidence, lives, ring
 from detector.stages.judge.alerts import NEW_TEMPLATE, SEQUENCE, SILENCE
 from detector.stages.judge.policy import Event, Explain, Policy, Stretch
+from detector.stages.judge.silence import longest_gap_us, silence_deadline, silence_factor
 from detector.stages.judge.state import MAX_PATTERNS, OpenAlert, SourceState
 from detector.stages.judge.stream import WARM_EVENTS, flag_in_stream, novelty, pattern_hash
 
-ARMED_EVENTS = 200  # before a gap can be silence
 QUIET_EVENTS = 2000  # without a flag, before an alert of a long-lived source resolves
 
 
@@ -96,7 +96,7 @@ def _judge_event(
     surprise = float(stretch.score.surprise[index]) if stretch.score is not None else 0.0
     pattern = explain.pattern(line.message) if token == UNKNOWN else ""
     event = Event(line=line, token=token, index=index, surprise=surprise, pattern=pattern)
-    flagged = _flag_in_session(event, policy) if policy.session else flag_in_stream(state, event, policy)
+    flagged = (_flag_in_session if policy.session else flag_in_stream)(state, event, policy)
     scored, opened = (event.score, event.threshold), None
     if pattern and policy.calibration.new_template_alerts:
         opened = _new_template(stretch, event, policy, explain, outcome)
@@ -111,11 +111,22 @@ def _judge_event(
         outcome.events.append(_scored(stretch, event, opened, policy))
 
 
-def _flag_in_session(event: Event, policy: Policy) -> bool:
+def _flag_in_session(state: SourceState, event: Event, policy: Policy) -> bool:
     session = policy.calibration.session
     event.score = session.event.z(event.surprise) if session is not None else 0.0
     event.threshold = policy.event_threshold
+    if event.pattern and policy.calibration.new_template_alerts:
+        event.news = _is_first(state, pattern_hash(event.pattern))
     return event.score >= event.threshold
+
+
+def _is_first(state: SourceState, key: int) -> bool:
+    """Whether a session alerts on this pattern for the first time; its memory of patterns is bounded."""
+    known = key in state.patterns
+    if known or alerts.has_room(state):
+        state.patterns = [*(one for one in state.patterns if one != key), key][-MAX_PATTERNS:]
+        return not known
+    return False
 
 
 def _sequence(
@@ -134,21 +145,17 @@ def _sequence(
 def _new_template(
     stretch: Stretch, event: Event, policy: Policy, explain: Explain, outcome: Outcome
 ) -> OpenAlert | None:
-    """Once per pattern of a source; its memory of patterns is bounded."""
-    state, key = stretch.state, pattern_hash(event.pattern)
+    """Once per pattern of a source, where that is news."""
+    state = stretch.state
     event.score, event.threshold = novelty(state, policy)
-    if key in state.patterns:
-        state.patterns = [*(one for one in state.patterns if one != key), key]
-        alert = alerts.find_alert(state, NEW_TEMPLATE, event.pattern)
-        if alert is not None:
-            _add(outcome, alerts.flag(alert, state.number, event.line.time_us, event.score))
-        return alert
-    if not alerts.has_room(state):
-        return None
-    state.patterns = [*state.patterns, key][-MAX_PATTERNS:]
-    opening = evidence.event_opening(stretch, event, explain, NEW_TEMPLATE, event.pattern)
-    outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
-    return state.alerts[-1]
+    alert = alerts.find_alert(state, NEW_TEMPLATE, event.pattern)
+    if alert is not None:
+        _add(outcome, alerts.flag(alert, state.number, event.line.time_us, event.score))
+    elif event.news:
+        opening = evidence.event_opening(stretch, event, explain, NEW_TEMPLATE, event.pattern)
+        outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
+        alert = state.alerts[-1]
+    return alert
 
 
 def _collect(state: SourceState, line: Line, outcome: Outcome, opened: OpenAlert | None) -> None:
@@ -194,8 +201,8 @@ def pass_time(
     deadline = silence_deadline(state, policy)
     if deadline is not None and now > deadline and not state.silent:
         state.silent = True
-        gap_us = _longest_gap_us(state, stream.silence_gap_us)
-        opening = evidence.silence_opening(stretch, explain, gap_us, deadline - state.last_us, stream)
+        gap_us, factor = longest_gap_us(state, stream.silence_gap_us), silence_factor(state, policy, stream)
+        opening = evidence.silence_opening(stretch, explain, gap_us, deadline - state.last_us, factor)
         outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
     if time_us is not None:
         _end_gap(state, time_us, now, stream.silence_gap_us, outcome)
@@ -207,25 +214,12 @@ def _end_gap(state: SourceState, time_us: int, now: int, usual_us: int, outcome:
         state.silent = False
         # A reported outage is not the source's new habit, but a source that slows down, or whose
         # clock is behind the others', is: its next gap may be twice as long.
-        gap = min(now - (state.last_us or 0), 2 * _longest_gap_us(state, usual_us))
+        gap = min(now - (state.last_us or 0), 2 * longest_gap_us(state, usual_us))
         silence = alerts.find_alert(state, SILENCE, "")
         if silence is not None:
             state.alerts.remove(silence)
             outcome.revisions.append(alerts.resolve(silence, time_us))
     state.gap_max_us = max(state.gap_max_us, gap)
-
-
-def silence_deadline(state: SourceState, policy: Policy) -> int | None:
-    """When a source that stays quiet has been quiet for too long."""
-    stream = policy.calibration.stream
-    if stream is None or stream.silence_factor <= 0 or state.last_us is None or state.number < ARMED_EVENTS:
-        return None
-    return state.last_us + int(stream.silence_factor * _longest_gap_us(state, stream.silence_gap_us))
-
-
-def _longest_gap_us(state: SourceState, usual_us: int) -> int:
-    """The longest gap that is no silence: the source's own so far, or a usual source's in training."""
-    return max(state.gap_max_us, usual_us)
 
 
 def _resolve_quiet(state: SourceState, now: int, policy: Policy, outcome: Outcome) -> None:

@@ -61,5 +61,6 @@ class Event(msgspec.Struct, gc=False):
     index: int  # within the stretch's score
     surprise: float  # bits
     pattern: str  # of a line that matches nothing, else empty
+    news: bool = False  # its source never showed that pattern, and that is worth an alert
     score: float = 0.0
     threshold: float = 0.0

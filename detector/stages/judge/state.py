@@ -12,8 +12,8 @@ from detector.stages.judge.ring import RingLine
 
 CODEC_VERSION = 4
 
-MAX_PATTERNS = 64  # patterns of unknown lines a source remembers; the oldest is forgotten
-MAX_SLOTS = 1024  # templates in a rarity table; the longest unseen is forgotten
+MAX_PATTERNS = 64  # patterns of unknown lines a session remembers; the oldest is forgotten
+MAX_SLOTS = 1024  # templates and patterns of unknown lines in a rarity table; the longest unseen is forgotten
 MAX_ALERTS = 8  # new templates of one source that alert at the same time
 
 _BARE_BYTES = 1000  # in memory: a state, or a part of one, with its numbers and its place in a table
@@ -60,6 +60,8 @@ class Rarity(msgspec.Struct, array_like=True):
     sum_number: int = 0  # event at which the sum was last brought up to date
     order_bits: float = 0.0  # cumulative sum of surprise above what is usual
     order_shift: float = 0.0  # slow mean of surprise less that of training, bits
+    news: float = 0.0  # leaky count of bursts of messages never shown before
+    news_number: int = 0  # event at which the last of them began, and that count was up to date
     last_seen: dict[int, int] = {}  # token -> number of its last event
     counts: dict[int, tuple[float, int]] = {}  # token -> leaky count, event at which it was up to date
 
@@ -84,7 +86,7 @@ class SourceState(msgspec.Struct, array_like=True):
     ended: bool = False  # only alerts that are still to be resolved are left
     counts: bytes = b""  # uint16 [64]; empty for long-lived sources
     ring: bytes = b""  # the last lines, packed
-    patterns: list[int] = []  # hashes of unknown patterns that were alerted
+    patterns: list[int] = []  # hashes of unknown patterns that were alerted; of a session
     alerts: list[OpenAlert] = []
     alert_ids: list[str] = []  # of this life, the newest few
     worst: Worst | None = None

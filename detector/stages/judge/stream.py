@@ -11,6 +11,7 @@ from hashlib import blake2b
 from detector.bundle import StreamCalibration
 from detector.records import UNKNOWN
 from detector.stages.judge.alerts import has_room
+from detector.stages.judge.news import is_news
 from detector.stages.judge.order import add_surprise
 from detector.stages.judge.policy import Event, Policy
 from detector.stages.judge.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_episode, unseen_nats
@@ -26,7 +27,8 @@ def flag_in_stream(state: SourceState, event: Event, policy: Policy) -> bool:
         raise TypeError("a long-lived source needs a rarity table and a stream calibration")
     nats, share = _rarity_sum(state, rarity, event, policy, stream), 0.0
     starts, warm = rarity.sum_number == state.number, state.number > WARM_EVENTS
-    if warm and not starts and stream.counts[event.token] > 0.0:  # what training never saw has no order
+    seen = event.token != UNKNOWN and stream.counts[event.token] > 0.0
+    if warm and not starts and seen:  # what training never saw has no order
         share = add_surprise(rarity, event.surprise, stream)
     event.score, event.threshold = max(nats, share * policy.threshold), policy.threshold
     if not warm:
@@ -40,19 +42,23 @@ def _rarity_sum(
     state: SourceState, rarity: Rarity, event: Event, policy: Policy, stream: StreamCalibration
 ) -> float:
     """The leaky sum in nats after the state's newest event; inside an episode nothing is added."""
-    token, pattern = event.token, event.pattern
-    key = token if token != UNKNOWN else pattern_hash(pattern)
-    number = state.number
+    token, number = event.token, state.number
+    key = token if token != UNKNOWN else pattern_hash(event.pattern)
+    first = key not in rarity.last_seen
     if not starts_episode(rarity, key, number):
         return rarity.sum_nats * math.exp((rarity.sum_number - number) / SUM_MEMORY)
-    prior = stream.counts[token] if token != UNKNOWN else 0.0
-    nats = rarity_nats(rarity, key, number, prior, policy.prior_total)
-    if token == UNKNOWN:
-        # Its first time has an alert of its own; after that the model still cannot have foreseen it.
-        new = policy.calibration.new_template_alerts and key not in state.patterns
-        alone = new and has_room(state)
-        return add_excess(rarity, 0.0 if alone else excess_nats(nats, math.inf, stream), number)
-    return add_excess(rarity, excess_nats(nats, event.surprise, stream), number)
+    if token != UNKNOWN:
+        nats = rarity_nats(rarity, key, number, stream.counts[token], policy.prior_total)
+        return add_excess(rarity, excess_nats(nats, event.surprise, stream), number)
+    if not first:  # the model still cannot have foreseen it
+        nats = rarity_nats(rarity, key, number, 0.0, policy.prior_total)
+        return add_excess(rarity, excess_nats(nats, math.inf, stream), number)
+    # It is as rare as messages never shown before are, as a whole.
+    nats = rarity_nats(rarity, UNKNOWN, number, stream.counts[UNKNOWN], policy.prior_total)
+    rarity.counts[key] = (1.0, number)
+    news = stream.news is None or is_news(rarity, number, stream.news, policy.budget)
+    event.news = news and policy.calibration.new_template_alerts and has_room(state)
+    return add_excess(rarity, 0.0 if event.news else excess_nats(nats, math.inf, stream), number)
 
 
 def excess_nats(rarity: float, surprise: float, stream: StreamCalibration) -> float:
