@@ -81,9 +81,9 @@ class Alerts:
     new_messages: Annotated[
         bool | None,
         say(
-            "Whether a message that training never saw is an alert of its own, once per source and pattern. "
-            "`fit` turns it off where training itself brought new messages all the time, and says so.",
-            BUNDLE,
+            "Whether a message that training never saw is an alert of its own, once per source and pattern, "
+            "however often new ones come.",
+            "where they are rare",
         ),
     ] = None
     after_lines: Annotated[

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from detector.bundle import Calibration, HopCalibration, StreamCalibration
 from detector.stages.judge.alerts import rfc3339
-from detector.stages.judge.budget import DAY_EVENTS, silence_least
+from detector.stages.judge.budget import DAY_EVENTS, DAY_US, silence_limit_us
 from detector.stages.judge.news import is_routine
 from detector.words import counted, duration
 from training.corpus import Corpus
@@ -54,12 +54,19 @@ def of_news(calibration: Calibration) -> Iterator[str]:
 
 def of_silence(stream: StreamCalibration, days: float, budget: float) -> Iterator[str]:
     """Whether a source that stops is noticed soon."""
-    factor = silence_least(stream, days, budget)
-    if stream.silence_factor > 0 and factor > LATE_FACTOR:
+    if stream.silence_factor <= 0:
+        return
+    limit_us = silence_limit_us(stream, stream.silence_gap_us, days * DAY_US, budget)
+    if limit_us is None:
         yield (
-            "The data is too little to tell silence from a pause: at first a source alerts after "
-            f"{duration(factor * stream.silence_gap_us / SECOND_US)} without a line, sooner the longer it "
-            "has been watched."
+            f"The data is too little to tell silence from a pause: within {duration(DAY_S * days)} "
+            f"{counted(stream.sources, 'source')} had gaps of {duration(stream.silence_gap_us / SECOND_US)}. "
+            "One that stops alerts only once it has been watched for long enough."
+        )
+    elif limit_us > LATE_FACTOR * stream.silence_gap_us:
+        yield (
+            "The data is little to tell silence from a pause: at first a source alerts after "
+            f"{duration(limit_us / SECOND_US)} without a line, sooner the longer it has been watched."
         )
 
 

@@ -14,6 +14,8 @@ LEAST_ALLOWED = 1 / 3  # of what a session budget allows, however few the data a
 DAY_EVENTS = 10_000
 NEWS_SHARE = SILENCE_SHARE = 0.5  # of a budget a day is for new messages, and for sources that went silent
 LEAST_DAYS = 1e-6
+DAY_US = 86_400e6
+WATCHED_SHARE = 0.1  # of the time for which a source was watched, its silence has to be shorter to be told
 LEAST_NATS = 3.0  # of the leaky sum of a long-lived source, whatever the budget
 
 
@@ -89,10 +91,21 @@ def news_allowed(day_events: float, budget: float) -> float:
 def silence_least(stream: StreamCalibration, days: float, budget: float) -> float:
     """How many times the longest gap that was seen in so many days is as rare as a budget asks for.
 
-    Each source had one such gap in that time, and gaps that have a mean get rarer at least as fast as they
-    get longer.
+    Each source had one such gap in that time, and gaps of finite variance get rarer at least with the square
+    of their length.
     """
-    return stream.sources / (SILENCE_SHARE * budget * max(days, LEAST_DAYS))
+    return math.sqrt(stream.sources / (SILENCE_SHARE * budget * max(days, LEAST_DAYS)))
+
+
+def silence_limit_us(stream: StreamCalibration, gap_us: int, watched_us: float, budget: float) -> int | None:
+    """After how long without a line a source is silent whose longest gap in the time watched was this one.
+
+    None where that is long beside the time: what happens once in a while may not have been seen yet.
+    """
+    if stream.silence_factor <= 0:
+        return None
+    limit_us = int(gap_us * max(stream.silence_factor, silence_least(stream, watched_us / DAY_US, budget)))
+    return limit_us if limit_us <= WATCHED_SHARE * watched_us else None
 
 
 def _lessened(allowed: float) -> float:

@@ -120,10 +120,9 @@ def last_opening(
     )
 
 
-def silence_opening(
-    stretch: Stretch, explain: Explain, longest_us: int, limit_us: int, factor: float
-) -> Opening:
+def silence_opening(stretch: Stretch, explain: Explain, longest_us: int, limit_us: int) -> Opening:
     """The evidence of a source that went silent: its last line, and what gaps are usual."""
+    factor = limit_us / longest_us
     opening = last_opening(
         stretch, explain, SILENCE, score=factor, threshold=factor, surprise=None, likely=[]
     )

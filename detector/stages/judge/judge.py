@@ -10,7 +10,7 @@ from detector.records import UNKNOWN, ClosedSource, Line, Revision, ScoredEvent
 from detector.stages.judge import alerts, evidence, lives, ring
 from detector.stages.judge.alerts import NEW_TEMPLATE, SEQUENCE, SILENCE
 from detector.stages.judge.policy import Event, Explain, Policy, Stretch
-from detector.stages.judge.silence import longest_gap_us, silence_deadline, silence_factor
+from detector.stages.judge.silence import longest_gap_us, silence_deadline
 from detector.stages.judge.state import MAX_PATTERNS, OpenAlert, SourceState
 from detector.stages.judge.stream import WARM_EVENTS, flag_in_stream, novelty, pattern_hash
 
@@ -201,8 +201,8 @@ def pass_time(
     deadline = silence_deadline(state, policy)
     if deadline is not None and now > deadline and not state.silent:
         state.silent = True
-        gap_us, factor = longest_gap_us(state, stream.silence_gap_us), silence_factor(state, policy, stream)
-        opening = evidence.silence_opening(stretch, explain, gap_us, deadline - state.last_us, factor)
+        gap_us = longest_gap_us(state, stream.silence_gap_us)
+        opening = evidence.silence_opening(stretch, explain, gap_us, deadline - state.last_us)
         outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
     if time_us is not None:
         _end_gap(state, time_us, now, stream.silence_gap_us, outcome)

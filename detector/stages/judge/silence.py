@@ -1,33 +1,27 @@
 """From when on a long-lived source that says nothing has gone silent. Pure.
 
-A source's longest gap is that of the time for which it was observed: training and its own life. How much
+A source's longest gap is that of the time for which it was watched: training and its own life. How much
 longer one has to be so that it is as rare as the alert budget asks for depends on that time: from a minute's
 logs nothing follows for hours.
 """
 
-from detector.bundle import StreamCalibration
-from detector.stages.judge.budget import silence_least
+from detector.stages.judge.budget import DAY_US, silence_limit_us
 from detector.stages.judge.policy import Policy
 from detector.stages.judge.state import SourceState
 
 ARMED_EVENTS = 200  # before a gap can be silence
-DAY_US = 86_400e6
 
 
 def silence_deadline(state: SourceState, policy: Policy) -> int | None:
-    """When a source that stays quiet has been quiet for too long."""
+    """When a source that stays quiet has been quiet for too long; None for never."""
     stream = policy.calibration.stream
-    if stream is None or stream.silence_factor <= 0 or state.last_us is None or state.number < ARMED_EVENTS:
+    if stream is None or state.last_us is None or state.number < ARMED_EVENTS:
         return None
-    factor = silence_factor(state, policy, stream)
-    return state.last_us + int(factor * longest_gap_us(state, stream.silence_gap_us))
-
-
-def silence_factor(state: SourceState, policy: Policy, stream: StreamCalibration) -> float:
-    """How many times its longest gap a source has to be quiet."""
-    lived_us = (state.last_us or 0) - (state.first_us or 0)
-    days = policy.calibration.days + max(lived_us, 0) / DAY_US
-    return max(stream.silence_factor, silence_least(stream, days, policy.budget))
+    lived_us = max(0, state.last_us - (state.first_us or 0))
+    watched_us = policy.calibration.days * DAY_US + lived_us
+    gap_us = longest_gap_us(state, stream.silence_gap_us)
+    limit_us = silence_limit_us(stream, gap_us, watched_us, policy.budget)
+    return None if limit_us is None else state.last_us + limit_us
 
 
 def longest_gap_us(state: SourceState, usual_us: int) -> int:
