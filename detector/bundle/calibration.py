@@ -151,12 +151,7 @@ def faults_of(calibration: Calibration, size: int) -> Iterator[str]:
     tails = {"surprise": calibration.surprise}
     if stream is not None:
         tails["maxima"] = stream.maxima
-        if len(stream.counts) != size:
-            yield f"there are {len(stream.counts)} counts for {size} tokens"
-        if stream.news is not None and not stream.news.day_events > 0:
-            yield "day_events of news is not above 0"
-        if not stream.order_bits > 0:
-            yield "order_bits is not above 0"
+        yield from _of_stream(stream, size)
     if session is not None:
         tails |= {name: getattr(session, name) for name in _SESSION_TAILS}
         if len(session.slots) != size or not all(slot < SLOTS for slot in session.slots):
@@ -168,6 +163,15 @@ def faults_of(calibration: Calibration, size: int) -> Iterator[str]:
     yield from (f"{name} is no tail" for name, tail in tails.items() if not _is_tail(tail))
     if calibration.hops is not None and not calibration.hops.limit_nats > 0:
         yield "limit_nats of hops is not above 0"
+
+
+def _of_stream(stream: StreamCalibration, size: int) -> Iterator[str]:
+    if len(stream.counts) != size:
+        yield f"there are {len(stream.counts)} counts for {size} tokens"
+    if stream.news is not None and not stream.news.day_events > 0:
+        yield "day_events of news is not above 0"
+    if not stream.order_bits > 0:
+        yield "order_bits is not above 0"
 
 
 def _is_tail(tail: Tail) -> bool:
