@@ -1,6 +1,8 @@
 """A worker that is alive and reads nothing is ended, with words that say what waits."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -13,7 +15,7 @@ from detector.inputs.kafka.run import run, serve
 from tests.kafka_feeds import Keeper, Running, Stop, feed_of, lines_of, read_all, running
 from tests.servers import topics
 from tests.servers.kafka import Broker
-from tests.watching import until
+from tests.watching import DEADLINE_S, until
 
 
 async def go_quiet(app: App, keeper: Keeper, broker: Broker, topic: str) -> None:
@@ -41,6 +43,15 @@ def test_a_worker_that_is_assigned_and_reads_nothing_ends(kafka: Broker) -> None
     with pytest.RaisesGroup(pytest.RaisesExc(Stuck, match="quiet-0: 500 offsets wait")):
         asyncio.run(work())
     assert keeper.count == 10
+
+
+def test_a_client_that_hangs_while_kafka_answers_ends_the_worker(kafka: Broker) -> None:
+    """It gives no answer to the watchdog either, which asks with another one."""
+    topics.create(kafka.address, "client-hangs")
+    topics.produce(kafka.address, "client-hangs", lines_of(10))
+    command = [sys.executable, "-m", "tests.kafka_hanging_client", kafka.address, "client-hangs"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=DEADLINE_S, check=False)
+    assert "its client here has not" in done.stdout
 
 
 class Hanging(Keeper):

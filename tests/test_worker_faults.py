@@ -357,3 +357,25 @@ def test_a_worker_that_hangs_is_ended_by_its_watchdog(on_stage: Staged, tmp_path
         stage.come_on(100)
         stage.finish()
     assert stage.crew.exits[0] == 4
+
+
+def test_a_broker_that_hangs_for_longer_is_waited_for(on_stage: Staged, tmp_path: Path) -> None:
+    """Nobody gets an answer then, whoever asks, so that a new start would be of no use."""
+    (tmp_path / "kafka").mkdir()
+    broker = Broker(tmp_path / "kafka")
+    broker.start()
+    try:
+        with on_stage("kafka-hangs-long", broker=broker.address, stall_timeout_s=2.0) as stage:
+            stage.come_on(100)
+            before, exits = len(said(stage.crew.errors, "waiting for Kafka")), list(stage.crew.exits)
+            broker.freeze()
+            # Two of them ask the worker's client; then it is seen whether another one gets an answer.
+            until(lambda: len(said(stage.crew.errors, "waiting for Kafka")) > before + 4)
+            assert stage.crew.workers[0].exitcode is None
+            assert stage.crew.exits == exits
+            broker.thaw()
+            stage.come_on(100)
+            stage.finish()
+    finally:
+        broker.thaw()
+        broker.stop()

@@ -130,13 +130,18 @@ def group(connection: Connection, name: str) -> Group:
 
 def logs(connection: Connection, shards: Iterable[Shard]) -> dict[Shard, range]:
     """The offsets from each log's start to its end, as far as they are committed."""
+    return asyncio.run(logs_anew(connection, shards))
+
+
+async def logs_anew(connection: Connection, shards: Iterable[Shard]) -> dict[Shard, range]:
+    """The same for a loop that runs; no client that is there already is used."""
 
     async def asked(consumer: AIOKafkaConsumer) -> dict[Shard, range]:
         parts = [TopicPartition(*shard) for shard in shards]
         starts, ends = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
         return {Shard(*part): range(starts[part], ends[part]) for part in parts}
 
-    return _read(connection, asked)
+    return await _reading(connection, asked)
 
 
 def first_times(connection: Connection, since: Mapping[Shard, int]) -> dict[Shard, int]:
@@ -233,10 +238,16 @@ def _ask(
         finally:
             await admin.close()
 
-    return _done(connection, opened, work, doing)
+    return asyncio.run(_done(connection, opened, work, doing))
 
 
 def _read(
+    connection: Connection, work: Callable[[AIOKafkaConsumer], Awaitable[T]], group_id: str | None = None
+) -> T:
+    return asyncio.run(_reading(connection, work, group_id))
+
+
+async def _reading(
     connection: Connection, work: Callable[[AIOKafkaConsumer], Awaitable[T]], group_id: str | None = None
 ) -> T:
     @asynccontextmanager
@@ -256,24 +267,20 @@ def _read(
         finally:
             await consumer.stop()
 
-    return _done(connection, opened, work, "READ")
+    return await _done(connection, opened, work, "READ")
 
 
-def _done(
+async def _done(
     connection: Connection,
     opened: Callable[[], AbstractAsyncContextManager[C]],
     work: Callable[[C], Awaitable[T]],
     doing: Doing,
 ) -> T:
     """Connect, do the work and close, with every failure explained."""
-
-    async def whole() -> T:
+    try:
         await reach(connection)
         async with asyncio.timeout(WHOLE_S), opened() as client:
             return await work(client)
-
-    try:
-        return asyncio.run(whole())
     except TimeoutError as error:
         raise Unavailable(f"Kafka at {connection.names} has not answered in {WHOLE_S:.0f} s") from error
     except KafkaError as error:

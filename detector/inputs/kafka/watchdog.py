@@ -6,7 +6,8 @@ import time
 import structlog
 from aiokafka.errors import KafkaError
 
-from detector.errors import Stuck
+from detector.errors import BadSetup, Stuck, Unavailable
+from detector.inputs.kafka.asking import logs_anew
 from detector.inputs.kafka.feed import Shard
 from detector.inputs.kafka.fetching import FetchThread
 from detector.inputs.kafka.member import Member
@@ -24,6 +25,7 @@ class Watchdog:
         """Everything goes on so far."""
         self._member, self._thread = member, thread
         self._marks: dict[str, tuple[object, float]] = {}
+        self._unanswered_s: float | None = None  # since when the client gives no answer
 
     async def watch(self) -> None:
         """Look again and again; ends with what is wrong.
@@ -46,7 +48,9 @@ class Watchdog:
         ends = await self._ends(shards)
         if ends is None:
             self._marks.clear()  # nobody to read from: that is known, and no stall
+            await self._ask_anew(shards)
             return
+        self._unanswered_s = None
         if shards and not member.lanes.is_open and self._still("assignment", member.lanes.rebalances):
             raise Stuck(f"shards were assigned {limit_s:.0f} s ago and none has begun: ending")
         for shard, lane in member.lanes.lanes.items():
@@ -69,9 +73,25 @@ class Watchdog:
             return False
         return time.monotonic() - since_s > self._member.feed.stall_timeout_s
 
+    async def _ask_anew(self, shards: list[Shard]) -> None:
+        """See by a client of its own whether it is Kafka that is away, or ours that hangs."""
+        limit_s, now_s = self._member.feed.stall_timeout_s, time.monotonic()
+        if self._unanswered_s is None:
+            self._unanswered_s = now_s
+        if now_s - self._unanswered_s <= limit_s:
+            return
+        try:
+            await logs_anew(self._member.feed.connection, shards)
+        except (Unavailable, BadSetup):  # a fault of the setup is said where something is read
+            self._unanswered_s = None
+            return
+        # It may have come back just now, for ours as well.
+        if await self._ends(shards) is None:
+            raise Stuck(f"Kafka answers, but its client here has not for {limit_s:.0f} s: ending")
+
     async def _ends(self, shards: list[Shard]) -> dict[Shard, int] | None:
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(min(ANSWER_S, self._member.feed.stall_timeout_s)):
                 logs = await self._thread.ask(self._thread.logs(shards))
         except (KafkaError, TimeoutError) as error:
             log.warning("waiting for Kafka", error=type(error).__name__)
