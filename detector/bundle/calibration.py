@@ -83,9 +83,8 @@ class NewMessages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What turns a long-lived source's surprise and rarity into sums and their thresholds."""
 
-    counts: list[
-        float
-    ]  # per token: episode starts in training, leaky; of the unknown: messages never seen before
+    # Per token: episode starts in training, leaky; of the unknown token: messages never seen before.
+    counts: list[float]
     rarity_mean: float  # nats, over the episode starts of training
     order_mean: float  # bits of surprise of a usual event, of which one counts at most `order.MOST_BITS`
     order_slack: float  # bits above that mean which are still usual
@@ -96,9 +95,8 @@ class StreamCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     news: NewMessages | None  # None: each message that its source never showed is news
     sources: int  # in training
     silence_gap_us: int  # the largest gap of a usual source in training
-    silence_factor: (
-        float  # a gap is silence beyond at least so many times that gap and the source's largest before
-    )
+    # A gap is silence beyond at least so many times that gap and the source's largest before.
+    silence_factor: float
 
 
 class HopTimes(msgspec.Struct, array_like=True, gc=False):
