@@ -161,3 +161,20 @@ def test_fences_that_cannot_be_read_end_the_worker(kafka: Broker) -> None:
         run(feed, keeper, Stop())
     keeper.stop.event.set()
     assert time.monotonic() - started_s < 15
+
+
+class Leisurely(Keeper):
+    """A store that takes a while for each fence."""
+
+    def fence(self, shard: Shard) -> int | None:
+        """Wait a second."""
+        Stop().wait(1.0)
+        return super().fence(shard)
+
+
+def test_many_shards_may_take_longer_than_one(kafka: Broker) -> None:
+    """The bound is on the time in which nothing goes on, not on all shards in turn."""
+    topics.create(kafka.address, "many-fences", partitions=6)
+    topics.produce(kafka.address, "many-fences", lines_of(10))
+    read_all(feed_of(kafka.address, "many-fences", begin_timeout_s=4.0), keeper := Leisurely(), 10)
+    assert {shard.partition for shard, _ in keeper.begins} == set(range(6))

@@ -89,7 +89,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 4 << 20
     session_timeout_s: float = 30.0  # a worker that says nothing for this long loses its shards
     rebalance_timeout_s: float = 30.0
-    begin_timeout_s: float = 10.0  # to read the fences after an assignment
+    begin_timeout_s: float = 10.0  # to read a fence after an assignment
     metadata_max_age_s: float = 30.0  # how soon new partitions, and a topic made anew, are noticed
     drain_timeout_s: float = 10.0  # for the batch in hand, when shards go or the worker ends
     stall_timeout_s: float = 60.0  # records wait and nothing is read for this long: the worker ends

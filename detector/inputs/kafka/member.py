@@ -51,11 +51,14 @@ class Member:
         self.fail(Stuck(f"{what}: ending, so that a new start goes on from the fence"))
 
     async def begin(self, assigned: Iterable[tuple[str, int]], thread: FetchThread) -> None:
-        """Take the shards of an assignment, each from its fence on; comes back when they are being read."""
+        """Take the shards of an assignment, each from its fence on; comes back when they are being read.
+
+        What ends it is that nothing goes on: with many shards all of them take long.
+        """
         rebalances = self.lanes.rebalances
         try:
-            async with asyncio.timeout(self.feed.begin_timeout_s):
-                await self._begin(rebalances, [Shard(*one) for one in assigned], thread)
+            async with asyncio.timeout(self.feed.begin_timeout_s) as bound:
+                await self._begin(rebalances, [Shard(*one) for one in assigned], thread, bound)
         except TimeoutError:
             seconds = self.feed.begin_timeout_s
             self.fail(Unavailable(f"the fences could not be read within {seconds:.0f} s: ending"))
@@ -67,10 +70,15 @@ class Member:
         except Exception as error:  # noqa: BLE001  (ends the process)
             self.fail(error)
 
-    async def _begin(self, rebalances: int, shards: list[Shard], thread: FetchThread) -> None:
+    async def _begin(
+        self, rebalances: int, shards: list[Shard], thread: FetchThread, bound: asyncio.Timeout
+    ) -> None:
         work, lanes = self._work, self.lanes
         await self.drop()
-        said = {shard: await self.hand.do(work.fence, shard) for shard in shards}
+        said: dict[Shard, int | None] = {}
+        for shard in shards:
+            said[shard] = await self.hand.do(work.fence, shard)
+            self._put_off(bound)
         fences = {shard: None if fence == ANEW else fence for shard, fence in said.items()}
         logs = await self._logs(fences, thread)
         unfenced = [shard for shard in shards if fences[shard] is None]
@@ -93,11 +101,16 @@ class Member:
                 await self.hand.do(work.stopped, shard, found)
             else:
                 await self._take(shard, found, logs[shard])
+            self._put_off(bound)
         positions = {shard: lane.position for shard, lane in lanes.lanes.items()}
         positions |= {shard: logs[shard].stop for shard in stopped}
         await thread.ask(thread.go_to(positions, stopped))
         lanes.stopped = stopped
         lanes.begun = rebalances
+
+    def _put_off(self, bound: asyncio.Timeout) -> None:
+        """Give what comes next as long as what came before."""
+        bound.reschedule(self._loop.time() + self.feed.begin_timeout_s)
 
     async def _logs(self, fences: dict[Shard, int | None], thread: FetchThread) -> dict[Shard, range]:
         """Where the logs begin and end; asked again where one ends too early to be true."""
