@@ -100,12 +100,13 @@ class Expectation(msgspec.Struct, frozen=True):
     probability: float
 
 
-class EvidenceLine(msgspec.Struct, frozen=True):
+class EvidenceLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A raw line shown with an alert; role is before, event or after."""
 
     position: str
     text: str
     role: str
+    weight: float | None = None  # of a second reader's attention, where it pointed here; else left out
 
 
 class Silence(msgspec.Struct, frozen=True):
@@ -123,6 +124,23 @@ class SlowHop(msgspec.Struct, frozen=True):
     trace: str
     took_s: float
     usual_s: float
+
+
+class Attended(msgspec.Struct, frozen=True):
+    """An event that a second reader's attention pointed at; its line may be no evidence any more."""
+
+    event: int  # number within the session, from 1; the end is the one after the last
+    template_id: str
+    text: str
+    weight: float  # share of the attention
+
+
+class SecondReading(msgspec.Struct, frozen=True):
+    """What a second reader made of a session before its alert went out."""
+
+    first_score: float  # without it
+    z: float  # -log10 of the share of normal sessions with such a first score that it finds stranger
+    attended: list[Attended]
 
 
 class Alert(
@@ -154,6 +172,7 @@ class Alert(
     replay: str  # the command that shows this alert again
     silence: Silence | None = None  # of the rule of that name; left out elsewhere
     hop: SlowHop | None = None  # of the rule slow; left out elsewhere
+    reading: SecondReading | None = None  # of a closed session, where the bundle has a second reader
 
 
 class Revision(msgspec.Struct, frozen=True, gc=False):

@@ -14,6 +14,7 @@ from detector.bundle import (
     Calibration,
     InputSettings,
     Manifest,
+    ReaderCalibration,
     SessionCalibration,
     StreamCalibration,
     Tail,
@@ -25,7 +26,9 @@ from detector.stages.judge.policy import Explain, Policy
 from detector.stages.parse.vocabulary import of_texts, to_json
 from training.export.export import export_step
 from training.export.graph import Graph
+from training.export.reader import export_reader
 from training.model.model import ModelShape, build
+from training.model.reader import build_reader
 from training.model.settings import Cell
 
 _WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike"
@@ -121,8 +124,9 @@ def small_bundle(
     seed: int = 0,
     templates: int = TEMPLATES,
     headers: list[list[dict[str, object]]] = HEADERS,
+    reader: bool = False,
 ) -> Bundle:
-    """Write and load a bundle of random weights that knows the first templates."""
+    """Write and load a bundle of random weights that knows the first templates; a reader reads everything."""
     calibration = Calibration(
         budget=1.0,
         days=1.0,
@@ -151,6 +155,10 @@ def small_bundle(
     }
     if session:
         files["ending.onnx"] = ending_graph()
+    if reader:
+        verdict = Tail(start=0.05, scale=0.02, share=0.1, quantiles=[-0.3, 0.05])
+        files["reader.onnx"] = export_reader(build_reader(templates + 2, seed))
+        files["reader.json"] = msgspec.json.encode(ReaderCalibration(bar=0.0, verdict=verdict))
     write(path, manifest, files)
     return load(path)
 

@@ -37,13 +37,13 @@ def in_a_node(model: onnx.ModelProto, file: Path) -> None:
     model.graph.node.append(helper.make_node("Constant", [], ["aside"], value=value))
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "ending.onnx"])
+@pytest.mark.parametrize("name", ["model.onnx", "ending.onnx", "reader.onnx"])
 @pytest.mark.parametrize("change", [in_weights, in_a_node])
 def test_a_graph_whose_data_lie_in_other_files_is_refused(tmp_path: Path, name: str, change: object) -> None:
     """The runtime would read any file that it names, though the digests of the bundle are right."""
     assert callable(change)
     bundle = tmp_path / "bundle"
-    small_bundle(bundle, session=True)
+    small_bundle(bundle, session=True, reader=True)
     load(bundle)
     model = onnx.load_from_string((bundle / name).read_bytes())
     change(model, tmp_path / "outside.bin")

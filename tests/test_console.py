@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from detector.notify.console import people, printable, show_alert
-from detector.records import Alert, EvidenceLine, Silence, SlowHop
+from detector.records import Alert, Attended, EvidenceLine, SecondReading, Silence, SlowHop
 from detector.store.deliveries import Delivery
 from tests.delivery import SAMPLE
 
@@ -47,6 +47,20 @@ def test_an_alert_shows_everything_a_person_needs() -> None:
 def test_a_rule_is_said_in_words(rule: str, words: str) -> None:
     """Nobody has to look a rule's name up."""
     assert words in _shown(msgspec.structs.replace(SAMPLE, rule=rule))
+
+
+def test_what_a_second_reader_pointed_at_is_marked() -> None:
+    """Its words, the events by their number, and a star at each line; the event's own mark stays."""
+    lines = [msgspec.structs.replace(line, weight=0.3) for line in SAMPLE.lines[:2]]
+    reading = SecondReading(10.5, 2.25, [Attended(7, "a1", "Instance <*>", 0.3)])
+    shown = _shown(msgspec.structs.replace(SAMPLE, reading=reading, lines=[*lines, SAMPLE.lines[2]]))
+    assert shown.splitlines()[5:10] == [
+        "  reread    score 10.50 before, z 2.25",
+        "             30.0%  event 7  Instance <*>",
+        "  lines     * 1200  Instance spawned",
+        "            > 1300  Terminating instance i-17",
+        "              1400  Claim successful",
+    ]
 
 
 def test_what_is_not_known_is_left_out() -> None:

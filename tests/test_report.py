@@ -17,6 +17,7 @@ from training.report.data import (
     CellRow,
     Epoch,
     LagCurve,
+    ReadAgain,
     ReportData,
     SurprisingLine,
     TemplateCount,
@@ -68,6 +69,7 @@ EMPTY = ReportData(
     budget=2.0,
     per="a day",
     budgets=(),
+    read_again=(),
     surprising=(),
     templates=(),
     warnings=(),
@@ -84,6 +86,7 @@ FULL = replace(
     scores=[at / 100 for at in range(500)],
     threshold=4.321,
     budgets=[BudgetPoint(1, 5.1, 0.8, 0.2, 2.4), BudgetPoint(10, 4.0, 11.5, 7.9, 16.2)],
+    read_again=[ReadAgain("swapped", 411, 0.5, 0.875, 0.625)],
     surprising=[SurprisingLine(17.25, "host-a", "40961:2", HOSTILE)],
     templates=[TemplateCount(f"t{at:04}", f"took <*> ms {at}", 3 * at) for at in range(1, 131)],
     warnings=["The data is too little for a budget of 1 a day."],
@@ -177,6 +180,14 @@ def test_nothing_to_show_is_said() -> None:
     page = render(EMPTY)
     assert page.count("Nothing to draw.") == 5
     assert "Before you rely on it" not in page
+
+
+def test_what_a_second_reader_gains_is_shown_where_there_is_one(page: str) -> None:
+    """A row for each thing that was made wrong: how many alert with and without it, and where it points."""
+    row = page[page.index("The second reader") :]
+    for cell in ("swapped", "411", "50.0 %", "87.5 %", "62.5 %"):
+        assert cell in row
+    assert "The second reader" not in render(EMPTY)
 
 
 def test_cells_are_shown_where_they_were_compared(page: str) -> None:

@@ -26,6 +26,7 @@ class Order:
     bounds: Bounds
     processes: int = 1  # that fit side by side
     compare_cells: bool = False
+    second_reader: bool = False
 
 
 @dataclass(frozen=True, slots=True)

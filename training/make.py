@@ -105,6 +105,8 @@ def _clear(folder: Path) -> None:
 
 def _check(corpus: Corpus, order: Order) -> None:
     events = len(corpus.grouped.events)
+    if order.second_reader and not order.input.session:
+        raise BadSetup("--second-reader reads sessions again as they end; give --session, or leave it out")
     if order.input.session and len(corpus.sources) < LEAST_SESSIONS:
         raise BadSetup(
             f"{_inputs(order)}: only {counted(len(corpus.sources), 'session')} in "
@@ -167,6 +169,7 @@ def _train(corpus: Corpus, sequences: _Sequences, order: Order, stage: Stage) ->
             stage=stage,
             pauses=sequences.pauses,
             processes=processes,
+            second_reader=order.second_reader,
         )
     return train_streams(
         [
@@ -217,6 +220,9 @@ def _write(order: Order, corpus: Corpus, trained: Trained, settings: InputSettin
     }
     if trained.ending is not None:
         files["ending.onnx"] = trained.ending
+    if trained.second is not None:
+        files["reader.onnx"] = trained.second.graph
+        files["reader.json"] = msgspec.json.encode(trained.second.calibration)
     save_model(order.out / CHECKPOINTS / MODEL, trained.final.model)
     manifest = Manifest(
         schema_version=bundles.SCHEMA_VERSION,

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace as replaced
 
 from detector.bundle import Calibration, EndingModel, Pauses, SessionCalibration, StepModel, Tail
 from detector.records import UNKNOWN
+from detector.stages.judge.budget import score_threshold
 from detector.stages.score.ending import total
 from training.beside import beside
 from training.calibrate.calibrate import (
@@ -27,6 +28,7 @@ from training.model.fit import FitResult
 from training.model.pairs import new_pair_cost
 from training.model.run import Report
 from training.model.settings import FitSettings
+from training.reading import HeldOut, Second, train_second
 
 FOLDS = 4
 LEAST_SESSIONS = 50
@@ -50,6 +52,7 @@ class Trained:
     final: FitResult
     held_out: list[float]  # scores of held-out normals, for the report
     kept: list[int]  # of the sequences given, those that trained the final model
+    second: Second | None = None  # the second reader, where one was asked for
 
 
 def train_sessions(
@@ -65,6 +68,7 @@ def train_sessions(
     stage: Stage,
     pauses: Pauses,
     processes: int = 1,
+    second_reader: bool = False,
 ) -> Trained:
     """Fit and calibrate for sessions [N], each an array of tokens without the end.
 
@@ -94,14 +98,16 @@ def train_sessions(
         jobs = {name: job(name, seed, chosen, resume=resume) for name, seed, chosen in ahead}
         beside(jobs, processes, stage)
         resume = True  # what they left is taken from their checkpoints
-    whole, hold_bits, parts = _out_of_fold(
-        sessions, folds, (job(*one, resume=resume)(stage(one[0])) for one in plan)
-    )
+    held_out = [
+        _held_out(sessions, held, job(*one, resume=resume)(stage(one[0])))
+        for held, one in zip(folds, plan, strict=True)
+    ]
+    whole, hold_bits, parts = _out_of_fold(held_out)
     kept = _kept(whole, parts, contamination)
     final = job(FINAL, settings.seed, kept, resume=resume)(stage(FINAL))
     session = calibrate_sessions(whole, final.parts, contamination)
-    session = msgspec.structs.replace(session, pauses=pauses)
-    return Trained(
+    session = replaced(session, pauses=pauses)
+    trained = Trained(
         calibration=_calibration(whole, session, budget, days, hold_bits, new),
         step=final.step,
         ending=final.ending,
@@ -109,25 +115,46 @@ def train_sessions(
         held_out=[total(closed, session) for closed in whole.closed],
         kept=kept,
     )
+    if not second_reader:
+        return trained
+    second = train_second(
+        sessions,
+        held_out,
+        whole,
+        session,
+        kept=kept,
+        vocabulary=vocabulary,
+        hold_bits=hold_bits,
+        settings=settings,
+        threshold=lambda one: score_threshold(replaced(trained.calibration, session=one), budget),
+        stage=stage,
+    )
+    return replace(
+        trained,
+        calibration=replaced(trained.calibration, session=second.session),
+        held_out=second.held_out,
+        second=second,
+    )
 
 
-def _out_of_fold(
-    sessions: Sequence[Tokens], folds: Sequence[Indices], trained: Iterable[Fold]
-) -> tuple[Measured, float, EndingParts]:
-    """Measure every session by the model of the other folds; what is unknown to it is unknown here too."""
-    measured: list[Measured] = []
-    hold_bits = math.inf
-    for held, fold in zip(folds, trained, strict=True):
-        rest = np.setdiff1d(np.arange(len(sessions)), held)
-        known = np.unique(np.concatenate([sessions[i] for i in rest.tolist()]))
-        unseen = [np.where(np.isin(sessions[i], known), sessions[i], UNKNOWN) for i in held.tolist()]
-        step, ending = StepModel(fold.step), EndingModel(fold.ending)
-        if not measured:
-            surprise = fit_tail(measure_sessions(step, ending, unseen, fold.parts, math.inf).events)
-            hold_bits = surprise.value(HOLD_Z)
-        measured.append(measure_sessions(step, ending, unseen, fold.parts, hold_bits))
-    order = np.argsort(np.concatenate(folds), kind="stable")
-    return _joined(measured, order), hold_bits, fold.parts
+def _held_out(sessions: Sequence[Tokens], held: Indices, fold: Fold) -> HeldOut:
+    """The sessions of a fold for the model of the others; what is unknown to it is unknown here too."""
+    rest = np.setdiff1d(np.arange(len(sessions)), held)
+    known = np.unique(np.concatenate([sessions[i] for i in rest.tolist()]))
+    unseen = [np.where(np.isin(sessions[i], known), sessions[i], UNKNOWN) for i in held.tolist()]
+    return HeldOut(unseen, held, StepModel(fold.step), EndingModel(fold.ending), fold.parts)
+
+
+def _out_of_fold(folds: Sequence[HeldOut]) -> tuple[Measured, float, EndingParts]:
+    """Measure every session by the model of the other folds."""
+    first = folds[0]
+    events = measure_sessions(first.step, first.ending, first.sessions, first.parts, math.inf).events
+    hold_bits = fit_tail(events).value(HOLD_Z)
+    measured = [
+        measure_sessions(fold.step, fold.ending, fold.sessions, fold.parts, hold_bits) for fold in folds
+    ]
+    order = np.argsort(np.concatenate([fold.places for fold in folds]), kind="stable")
+    return _joined(measured, order), hold_bits, folds[-1].parts
 
 
 def unknown_cost(sessions: Sequence[Tokens], folds: Sequence[Indices]) -> tuple[float, int]:

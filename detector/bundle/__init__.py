@@ -1,6 +1,6 @@
 """The directory that training hands to serving: read, verified and bound to the ONNX runtime.
 
-Nothing in a bundle is executed: JSON, and two ONNX graphs whose digests are checked before use.
+Nothing in a bundle is executed: JSON, and two or three ONNX graphs whose digests are checked before use.
 """
 
 from detector.bundle.calibration import (
@@ -16,11 +16,13 @@ from detector.bundle.calibration import (
     Tail,
 )
 from detector.bundle.directory import Bundle, identify, load, write
-from detector.bundle.graphs import EXPECTED, EndingModel, Floats, Ints, StepModel
+from detector.bundle.graphs import EXPECTED, EndingModel, Floats, Ints, ReaderModel, StepModel
 from detector.bundle.manifest import SCHEMA_VERSION, InputSettings, Manifest
+from detector.bundle.reader import READ_EVENTS, Reader, ReaderCalibration
 
 __all__ = [
     "EXPECTED",
+    "READ_EVENTS",
     "SCHEMA_VERSION",
     "SLOTS",
     "Bundle",
@@ -35,6 +37,9 @@ __all__ = [
     "Manifest",
     "NewMessages",
     "Pauses",
+    "Reader",
+    "ReaderCalibration",
+    "ReaderModel",
     "SessionCalibration",
     "StepModel",
     "StreamCalibration",

@@ -158,7 +158,7 @@ def faults_of(calibration: Calibration, size: int) -> Iterator[str]:
             yield "prototypes and idf are not of one length"
         if any(one >= other for one, other in pairwise(session.pairs)):
             yield "pairs do not ascend"
-    yield from (f"{name} is no tail" for name, tail in tails.items() if not _is_tail(tail))
+    yield from (f"{name} is no tail" for name, tail in tails.items() if not is_tail(tail))
     if calibration.hops is not None and not calibration.hops.limit_nats > 0:
         yield "limit_nats of hops is not above 0"
 
@@ -172,5 +172,6 @@ def _of_stream(stream: StreamCalibration, size: int) -> Iterator[str]:
         yield "order_bits is not above 0"
 
 
-def _is_tail(tail: Tail) -> bool:
+def is_tail(tail: Tail) -> bool:
+    """Whether every probability of it can be told."""
     return tail.scale > 0 and 0 < tail.share <= 1 and len(tail.quantiles) > 1

@@ -8,10 +8,13 @@ import msgspec
 import numpy as np
 
 from detector.bundle.calibration import SLOTS, Calibration, faults_of
-from detector.bundle.graphs import EndingModel, Ints, StepModel
+from detector.bundle.graphs import EndingModel, Ints, ReaderModel, StepModel
 from detector.bundle.manifest import SCHEMA_VERSION, Manifest, identity
+from detector.bundle.reader import Reader, ReaderCalibration, faults_of_reader
 from detector.errors import BadSetup
-from detector.records import FIRST_TEMPLATE
+from detector.records import END, FIRST_TEMPLATE
+
+_READER = {"reader.onnx", "reader.json"}
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -25,6 +28,7 @@ class Bundle(msgspec.Struct, frozen=True):
     step: StepModel
     ending: EndingModel | None
     pairs: Ints  # those of a session calibration, ascending
+    reader: Reader | None = None  # of closed sessions, where `fit` was told to train one
 
 
 def load(path: Path) -> Bundle:
@@ -59,6 +63,7 @@ def load(path: Path) -> Bundle:
         step=step,
         ending=ending,
         pairs=np.array([] if calibration.session is None else calibration.session.pairs, np.int64),
+        reader=_reader(path, files, size) if files.keys() & _READER else None,
     )
 
 
@@ -85,6 +90,20 @@ def _models(path: Path, files: dict[str, bytes], size: int) -> tuple[StepModel, 
     except Exception as error:  # every class of the runtime's errors derives from it alone
         raise BadSetup(f"{path / name} cannot be run ({error}); train the bundle again") from error
     return step, ending
+
+
+def _reader(path: Path, files: dict[str, bytes], size: int) -> Reader:
+    if missing := _READER - files.keys():
+        raise BadSetup(f"{path}: the manifest lists no {min(missing)}; train the bundle again")
+    calibration = _read(files["reader.json"], ReaderCalibration, path / "reader.json")
+    if faults := list(faults_of_reader(calibration, size)):
+        raise BadSetup(f"{path / 'reader.json'}: {'; '.join(faults)}; train the bundle again")
+    try:
+        model = ReaderModel(files["reader.onnx"])
+        model.run(np.array([size - 1, END], np.int64))
+    except Exception as error:  # every class of the runtime's errors derives from it alone
+        raise BadSetup(f"{path / 'reader.onnx'} cannot be run ({error}); train the bundle again") from error
+    return Reader(model, calibration)
 
 
 def _manifest(path: Path) -> tuple[Manifest, str]:

@@ -1,4 +1,4 @@
-"""The two ONNX graphs of a bundle, bound to the runtime. No I/O."""
+"""The ONNX graphs of a bundle, bound to the runtime. No I/O."""
 
 from typing import Any
 
@@ -53,6 +53,22 @@ class EndingModel:
         """Sum and maximum over the slots of -ln P(count), each [B], from counts [B,64]."""
         total, largest = self._session.run(["c", "c_max"], {"counts": counts}, self._light)
         return total, largest
+
+
+class ReaderModel:
+    """The second reader of closed sessions."""
+
+    def __init__(self, graph: bytes) -> None:
+        """Open the graph on one CPU thread."""
+        self._session, self._light, _ = _open(graph)
+
+    def run(self, tokens: Ints) -> tuple[float, Floats]:
+        """How strange one session is, and where attention went [T], from its tokens [T] with the end.
+
+        One at a time: so a session's verdict keeps its bits whatever is closed beside it.
+        """
+        verdict, attention = self._session.run(["verdict", "attention"], {"tokens": tokens}, self._light)
+        return float(verdict[0]), attention
 
 
 def _open(graph: bytes) -> tuple[Any, Any, Any]:

@@ -79,9 +79,14 @@ def _clip(alert: Alert, length: int) -> Alert:
         text=alert.template.text[:length],
         parameters=[parameter[:length] for parameter in alert.template.parameters[:few]],
     )
+    reading = alert.reading and replace(
+        alert.reading,
+        attended=[replace(event, text=event.text[:length]) for event in alert.reading.attended],
+    )
     return replace(
         alert,
         template=template,
+        reading=reading,
         expected=[replace(other, text=other.text[:length]) for other in alert.expected[:few]],
         lines=[replace(line, text=line.text[:length]) for line in alert.lines],
         source=alert.source[:length],

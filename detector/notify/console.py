@@ -62,7 +62,15 @@ def show_alert(console: Console, alert: Alert) -> None:
     """Print an alert with all its evidence."""
     _print(
         console,
-        [_title(alert), _when(alert), *_silence(alert), *_hop(alert), *_template(alert), *_expected(alert)],
+        [
+            _title(alert),
+            _when(alert),
+            *_silence(alert),
+            *_hop(alert),
+            *_template(alert),
+            *_expected(alert),
+            *_reading(alert),
+        ],
     )
     _print(console, [*_lines(alert.lines), *_origin(alert), Text()])
 
@@ -160,11 +168,20 @@ def _expected(alert: Alert) -> Iterator[Text]:
         yield _row("" if index else "expected", f"{other.probability:6.1%}  {other.text}", "cyan")
 
 
+def _reading(alert: Alert) -> Iterator[Text]:
+    """What a second reader made of the session, and the events that it pointed at."""
+    if (reading := alert.reading) is None:
+        return
+    yield _row("reread", f"score {reading.first_score:.2f} before, z {reading.z:.2f}")
+    for event in reading.attended:
+        yield _row("", f"{event.weight:6.1%}  event {event.event}  {event.text}", "magenta")
+
+
 def _lines(lines: list[EvidenceLine]) -> Iterator[Text]:
     width = max((len(line.position) for line in lines), default=0)
     for index, line in enumerate(lines):
         is_event = line.role == "event"
-        mark = ">" if is_event else " "
+        mark = ">" if is_event else "*" if line.weight else " "
         text = f"{mark} {line.position:>{width}}  {line.text}"
         yield _row("" if index else "lines", text, "bold" if is_event else "dim")
 

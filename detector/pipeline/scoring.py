@@ -8,8 +8,10 @@ from detector.bundle import SLOTS, Bundle, SessionCalibration
 from detector.pipeline.stretches import events_of
 from detector.records import END
 from detector.stages.judge.policy import Policy, Stretch
-from detector.stages.judge.state import count_matrix
+from detector.stages.judge.state import count_matrix, read_tokens
+from detector.stages.reading import tokens_of, with_tokens
 from detector.stages.score import ending
+from detector.stages.score.again import read_again
 from detector.stages.score.pairs import count_new
 from detector.stages.score.score import expected, score_rows
 from detector.stages.surprise import Row, RowScore, sums
@@ -54,7 +56,8 @@ def _totals(stretches: list[Stretch], bundle: Bundle, session: SessionCalibratio
     counts = count_matrix([stretches[index].state for index in live])
     _add_counts(counts, [stretches[index] for index in live], session)
     for row, index in enumerate(live):
-        stretches[index].state.counts = counts[row].tobytes()
+        state = stretches[index].state
+        state.counts = counts[row].tobytes() + _kept_tokens(stretches[index], bundle)
     _add_pairs([stretches[index] for index in live], bundle, session)
     ended = [(row, index) for row, index in enumerate(live) if stretches[index].ends]
     if not ended:
@@ -70,9 +73,27 @@ def _totals(stretches: list[Stretch], bundle: Bundle, session: SessionCalibratio
         calibration=session,
     )
     for (_, index), measured in zip(ended, measures, strict=True):
-        cut_off = stretches[index].cut_off
-        totals[index] = ending.so_far(measured, session) if cut_off else ending.total(measured, session)
+        stretch = stretches[index]
+        if stretch.cut_off:
+            totals[index] = ending.so_far(measured, session)
+        else:
+            totals[index] = _read_again(stretch, ending.total(measured, session), bundle)
     return totals
+
+
+def _kept_tokens(stretch: Stretch, bundle: Bundle) -> bytes:
+    """The newest tokens of the session; none where nobody will read them."""
+    return b"" if bundle.reader is None else with_tokens(read_tokens(stretch.state), events_of(stretch))
+
+
+def _read_again(stretch: Stretch, first: float, bundle: Bundle) -> float:
+    """The score of a closed session, read again where it looks strange and the bundle has a second reader."""
+    reader, state = bundle.reader, stretch.state
+    if reader is None or first < reader.calibration.bar:
+        return first
+    events = state.number + len(events_of(stretch))
+    stretch.reading = read_again(reader, tokens_of(read_tokens(state)), events, first)
+    return stretch.reading.score
 
 
 def _add_counts(counts: np.ndarray, stretches: list[Stretch], session: SessionCalibration) -> None:

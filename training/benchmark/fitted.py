@@ -29,6 +29,7 @@ class Fitting:
     hidden: int
     device: Device
     processes: int
+    second_reader: bool = False
 
 
 class _Note(msgspec.Struct):
@@ -68,6 +69,7 @@ def _order(paths: list[str], settings: InputSettings, out: Path, fitting: Fittin
         resume=False,
         bounds=Bounds(),
         processes=fitting.processes,
+        second_reader=fitting.second_reader,
     )
 
 

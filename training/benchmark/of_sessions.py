@@ -1,6 +1,7 @@
 """Every kind of detector over one split of sessions. Reads and writes files."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from training.benchmark.asked import Asked, Detector
@@ -39,6 +40,8 @@ def _scored(splits: Splits, detector: Detector, asked: Asked) -> Iterable[Scored
             return [scored(_job(splits, "gru", asked))]
         case "lstm" | "rnn":
             return [scored(_job(splits, detector, asked))]
+        case "reader":
+            return [scored(_job(splits, "gru", asked, second_reader=True))]
         case "simple":
             return simple(tokens.train, tokens.test, seed, splits.contamination)
         case "deeplog" | "references":
@@ -53,15 +56,18 @@ def _scored(splits: Splits, detector: Detector, asked: Asked) -> Iterable[Scored
             )
 
 
-def _job(splits: Splits, cell: Cell, asked: Asked) -> Job:
-    kind = cell if splits.contamination <= 0 else f"{cell}-contaminated"
+def _job(splits: Splits, cell: Cell, asked: Asked, *, second_reader: bool = False) -> Job:
+    kind = f"{cell}-reader" if second_reader else cell
+    kind = kind if splits.contamination <= 0 else f"{kind}-contaminated"
     return Job(
         train=splits.train,
         test=splits.test,
         settings=splits.settings,
         offsets=splits.tokens.offsets,
         bundle=bundle_of(asked.out, splits.name, splits.seed, kind),
-        fitting=fitting_of(asked, cell, splits.seed, splits.contamination),
+        fitting=replace(
+            fitting_of(asked, cell, splits.seed, splits.contamination), second_reader=second_reader
+        ),
         budgets=asked.budgets,
     )
 

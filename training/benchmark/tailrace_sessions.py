@@ -16,7 +16,12 @@ from training.benchmark.replayed import Replayed, replayed
 from training.benchmark.tokens import Offsets
 
 NO_LIFE = -1.0  # scores are sums of z, which are not negative
-TITLES = {"gru": "tailrace", "lstm": "tailrace, lstm", "rnn": "tailrace, rnn"}
+TITLES = {
+    "gru": "tailrace",
+    "lstm": "tailrace, lstm",
+    "rnn": "tailrace, rnn",
+    "reader": "tailrace, second reader",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ def scored(job: Job) -> Scored:
     of_budget = {budget: replayed(job.bundle, job.test.paths, budget) for budget in job.budgets}
     first = of_budget[job.budgets[0]]
     return Scored(
-        detector=TITLES[job.fitting.cell],
+        detector=TITLES["reader" if job.fitting.second_reader else job.fitting.cell],
         scores=_scores(first, job.test.session_of, len(job.offsets)),
         threshold=lambda budget: score_threshold(calibration, budget),
         train=train,

@@ -76,6 +76,15 @@ def fit(
             show_default=False,
         ),
     ] = False,
+    second_reader: Annotated[
+        bool,
+        Parameter(
+            help="Train a second reader, which reads sessions that look strange again before they alert.",
+            negative=(),
+            show_default=False,
+            group=_MODEL,
+        ),
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
     """Learn what is normal from logs, and write a bundle and a report on it.
@@ -116,6 +125,7 @@ def fit(
             bounds=Bounds(settings.input.max_line_bytes, settings.input.max_future_s),
             processes=min(os.cpu_count() or 1, MOST_PROCESSES),
             compare_cells=compare_cells,
+            second_reader=second_reader,
         )
         if resume and not can_resume(out):
             sys.stderr.write(f"nothing to resume: no checkpoint in {out}; the fit starts anew\n")

@@ -3,6 +3,7 @@
 from detector.words import counted
 from training.made import Made
 from training.report.basis import basis_of
+from training.report.gains import gain_words
 from training.report.longlived import new_are_routine
 from training.report.told import budget_point, idle_words
 
@@ -15,6 +16,7 @@ def closing_words(made: Made) -> list[tuple[str, str]]:
         *([] if idle is None else [("sessions", f"end after {idle}")]),
         *_traces(made),
         *_budget(made),
+        *gain_words(made),
         ("bundle", f"{made.order.out} ({made.bundle_id})"),
         ("report", str(made.order.out / "report.html")),
     ]

@@ -49,6 +49,17 @@ class BudgetPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAgain:
+    """What a second reader gains on held-out normal sessions with one thing wrong."""
+
+    kind: str
+    copies: int
+    found: float  # share that alerts by the first score
+    found_with: float  # share that alerts after being read again
+    pointed: float  # share in which most attention went to what is wrong
+
+
+@dataclass(frozen=True, slots=True)
 class SurprisingLine:
     """A normal line that the model did not expect."""
 
@@ -92,6 +103,7 @@ class ReportData:
     budget: float
     per: str  # "a day" or "per 10,000 sessions"
     budgets: Sequence[BudgetPoint]
+    read_again: Sequence[ReadAgain]  # where there is a second reader
     surprising: Sequence[SurprisingLine]  # most surprising first
     templates: Sequence[TemplateCount]
     warnings: Sequence[str]  # sentences, shown first

@@ -27,6 +27,7 @@ from training.model.recall import CHANCE
 from training.model.run import GRADIENT_NORM
 from training.report.basis import basis_of
 from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
+from training.report.gains import read_again
 from training.report.longlived import of_streams
 from training.report.remembered import cell_row, model_lags
 
@@ -64,6 +65,7 @@ def report_data(made: Made, now: datetime) -> ReportData:
         budget=calibration.budget,
         per="per 10,000 sessions" if session else "a day",
         budgets=[budget_point(made, budget) for budget in BUDGETS],
+        read_again=read_again(made),
         surprising=_surprising(made),
         templates=_templates(made),
         warnings=list(warnings(made)),

@@ -12,6 +12,7 @@ from detector.records import (
     Expectation,
     Line,
     Revision,
+    SecondReading,
     Silence,
     SlowHop,
     TemplateEvidence,
@@ -46,6 +47,7 @@ class Opening(msgspec.Struct, frozen=True):
     before: list[RingLine]
     silence: Silence | None = None
     hop: SlowHop | None = None
+    reading: SecondReading | None = None
 
 
 class Naming(msgspec.Struct, frozen=True):
@@ -56,9 +58,12 @@ class Naming(msgspec.Struct, frozen=True):
     replay: Callable[[int | None], str]  # time at which the source's life began -> command
 
 
-def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming) -> Revision:
-    """Open an alert in `state` and give its first revision."""
-    alert_id = _alert_id(source, opening, state.earlier)
+def open_alert(
+    state: SourceState, source: str, opening: Opening, naming: Naming, number: int | None = None
+) -> Revision:
+    """Open an alert in `state` and give its first revision; `number` is its event's, if that has no line."""
+    number = opening.number if number is None else number
+    alert_id = _alert_id(source, opening, number, state.earlier)
     alert = Alert(
         status="firing",
         alert_id=alert_id,
@@ -74,14 +79,12 @@ def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming
         surprise_bits=None if opening.surprise is None else round(opening.surprise, 4),
         template=opening.template,
         expected=opening.expected,
-        lines=[
-            *(_shown(line, "before") for line in opening.before),
-            _shown((opening.position, opening.text), "event"),
-        ],
+        lines=_lines(opening),
         bundle=naming.bundle,
         replay=naming.replay(state.first_us),
         silence=opening.silence,
         hop=opening.hop,
+        reading=opening.reading,
     )
     payload = msgspec.json.encode(alert)
     state.alerts.append(
@@ -92,7 +95,7 @@ def open_alert(state: SourceState, source: str, opening: Opening, naming: Naming
             revision=1,
             payload=payload,
             flags=1,
-            flagged_number=opening.number,
+            flagged_number=number,
             flagged_us=opening.time_us,
             after_wanted=naming.after_lines,
             after=[],
@@ -157,16 +160,27 @@ def _revise(alert: OpenAlert, **changes: str | float | None) -> Revision:
     return Revision(alert.alert_id, alert.revision, alert.payload)
 
 
-def _alert_id(source: str, opening: Opening, earlier: int) -> str:
-    parts = [source, opening.rule, opening.key, str(opening.number), str(opening.time_us)]
+def _alert_id(source: str, opening: Opening, number: int, earlier: int) -> str:
+    parts = [source, opening.rule, opening.key, str(number), str(opening.time_us)]
     if earlier:
         # A life that came late begins at the instant at which one before it began: the same event again.
         parts.append(str(earlier))
     return hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _shown(line: RingLine, role: str) -> EvidenceLine:
-    return EvidenceLine(position=line[0], text=line[1].decode("utf-8", "replace"), role=role)
+def _lines(opening: Opening) -> list[EvidenceLine]:
+    """The lines before the event and its own; those that a second reader pointed at have a weight."""
+    read = opening.reading
+    weights = {} if read is None else {one.event: one.weight for one in read.attended}
+    first = opening.number - len(opening.before)
+    return [
+        *(_shown(line, "before", weights.get(first + at)) for at, line in enumerate(opening.before)),
+        _shown((opening.position, opening.text), "event", weights.get(opening.number)),
+    ]
+
+
+def _shown(line: RingLine, role: str, weight: float | None = None) -> EvidenceLine:
+    return EvidenceLine(position=line[0], text=line[1].decode("utf-8", "replace"), role=role, weight=weight)
 
 
 def rfc3339(time_us: int | None) -> str | None:

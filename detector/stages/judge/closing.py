@@ -90,9 +90,11 @@ def _say_anomalous(
             surprise=end_bits,
             likely=likely,
         )
+    opening = msgspec.structs.replace(opening, reading=evidence.second_reading(stretch.reading, explain))
     # The ending is an event of its own: an alert that the same line opened before has another id.
-    opening = msgspec.structs.replace(opening, number=state.number + 1)
-    outcome.revisions.append(alerts.open_alert(state, stretch.source, opening, policy.naming))
+    outcome.revisions.append(
+        alerts.open_alert(state, stretch.source, opening, policy.naming, number=state.number + 1)
+    )
     # An alert said at the ending counts from there, whichever line is its evidence.
     state.alerts[-1].flagged_us = state.last_us
 

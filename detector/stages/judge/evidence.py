@@ -2,11 +2,19 @@
 
 import msgspec
 
-from detector.records import UNKNOWN, Expectation, Silence, TemplateEvidence
+from detector.records import (
+    UNKNOWN,
+    Attended,
+    Expectation,
+    SecondReading,
+    Silence,
+    TemplateEvidence,
+)
 from detector.stages.judge.alerts import SILENCE, Opening
 from detector.stages.judge.policy import Event, Explain, Stretch
 from detector.stages.judge.ring import lines_of
 from detector.stages.judge.state import Worst
+from detector.stages.reading import Reading
 
 _FATAL = frozenset({"CRITICAL", "CRIT", "ALERT", "EMERG", "FATAL", "PANIC"})
 _SEVERE = _FATAL | {"ERROR", "ERR", "SEVERE"}
@@ -128,6 +136,16 @@ def silence_opening(stretch: Stretch, explain: Explain, longest_us: int, limit_u
     )
     said = Silence(longest_gap_s=longest_us / SECOND_US, silent_after_s=limit_us / SECOND_US)
     return msgspec.structs.replace(opening, silence=said)
+
+
+def second_reading(reading: Reading | None, explain: Explain) -> SecondReading | None:
+    """What a second reader found, in words."""
+    if reading is None:
+        return None
+    attended = [
+        Attended(number, *explain.template(token), weight) for number, token, weight in reading.attended
+    ]
+    return SecondReading(round(reading.first, 4), round(reading.z, 4), attended)
 
 
 def severity(level: str, score: float, threshold: float) -> str:

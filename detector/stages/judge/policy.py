@@ -8,6 +8,7 @@ from detector.bundle import Calibration
 from detector.records import Line
 from detector.stages.judge.alerts import Naming
 from detector.stages.judge.state import SourceState
+from detector.stages.reading import Reading
 from detector.stages.surprise import RowScore
 
 
@@ -51,6 +52,7 @@ class Stretch(msgspec.Struct, gc=False):
     cut_off: bool = False  # ends because the input does; the session may well have gone on
     score: RowScore | None = None
     expected: Callable[[int], list[tuple[int, float]]] | None = None
+    reading: Reading | None = None  # of a session that ended and looked strange
 
 
 class Event(msgspec.Struct, gc=False):

@@ -16,6 +16,7 @@ MAX_PATTERNS = 64  # patterns of unknown lines a session remembers; the oldest i
 MAX_SLOTS = 1024  # templates and patterns of unknown lines in a rarity table; the longest unseen is forgotten
 MAX_ALERTS = 8  # new templates of one source that alert at the same time
 
+_COUNTS_BYTES = 2 * SLOTS
 _BARE_BYTES = 1000  # in memory: a state, or a part of one, with its numbers and its place in a table
 _ITEM_BYTES = 110  # an entry of a dict with its key and its value
 _LINE_BYTES = 250  # a line with its position
@@ -84,7 +85,7 @@ class SourceState(msgspec.Struct, array_like=True):
     gap_max_us: int = 0
     silent: bool = False  # the present gap has been reported
     ended: bool = False  # only alerts that are still to be resolved are left
-    counts: bytes = b""  # uint16 [64]; empty for long-lived sources
+    counts: bytes = b""  # uint16 [64], then the tokens for a second reader; empty for long-lived sources
     ring: bytes = b""  # the last lines, packed
     patterns: list[int] = []  # hashes of unknown patterns that were alerted; of a session
     alerts: list[OpenAlert] = []
@@ -145,8 +146,16 @@ def memory_bytes(state: SourceState) -> int:
 
 def count_matrix(states: list[SourceState]) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
     """Count slots of sessions, [B,64], a copy."""
-    joined = b"".join(state.counts for state in states)
+    joined = b"".join(state.counts[:_COUNTS_BYTES] for state in states)
     return np.frombuffer(joined, np.uint16).reshape(len(states), SLOTS).copy()
+
+
+def read_tokens(state: SourceState) -> bytes:
+    """The newest tokens of a session, packed, where its bundle has a second reader.
+
+    They lie behind the counts, so that the states of other bundles are not a byte longer.
+    """
+    return state.counts[_COUNTS_BYTES:]
 
 
 def hidden_matrix(states: list[SourceState]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
