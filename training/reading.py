@@ -145,7 +145,7 @@ def _calibrated(
             if firsts[place] >= bar:
                 verdicts[place], _ = one.model.run(newest(np.append(tokens, END)))
     read = np.flatnonzero(~np.isnan(verdicts))
-    tail = fit_tail(verdicts[read[usable[read]]], least=LEAST_LOGIT, cover=True)
+    tail = fit_tail(verdicts[read[usable[read]]], least=LEAST_LOGIT)
     finals = firsts.copy()
     finals[read] = [second_score(float(firsts[i]), tail.z(float(verdicts[i]))) for i in read.tolist()]
     return ReaderCalibration(bar, tail), finals
