@@ -12,6 +12,7 @@ import numpy as np
 
 from detector import bundle as bundles
 from detector.bundle import InputSettings, Manifest, Pauses
+from detector.bundle.reader import MOST_TOKENS
 from detector.errors import BadSetup
 from detector.records import END
 from detector.stages.header import header as headers
@@ -107,6 +108,8 @@ def _check(corpus: Corpus, order: Order) -> None:
     events = len(corpus.grouped.events)
     if order.second_reader and not order.input.session:
         raise BadSetup("--second-reader reads sessions again as they end; give --session, or leave it out")
+    if order.second_reader and len(corpus.learnt.vocabulary) > MOST_TOKENS:
+        raise BadSetup(f"--second-reader tells at most {MOST_TOKENS:,} templates apart; leave it out")
     if order.input.session and len(corpus.sources) < LEAST_SESSIONS:
         raise BadSetup(
             f"{_inputs(order)}: only {counted(len(corpus.sources), 'session')} in "
