@@ -9,7 +9,7 @@ import pytest
 
 from detector.errors import BadSetup
 from tests.small_sets import SEQUENCES, describe
-from training.benchmark.description import (
+from training.benchmark.data.description import (
     FaultFile,
     Faults,
     Folds,
@@ -25,10 +25,10 @@ from training.benchmark.description import (
     chosen,
     read_description,
 )
-from training.benchmark.gather import sequences, sessions
-from training.benchmark.labels import labels_of
-from training.benchmark.splits import Splits
-from training.benchmark.stream import divided
+from training.benchmark.data.labels import labels_of
+from training.benchmark.data.reading import sequences, sessions
+from training.benchmark.data.splits import Splits
+from training.benchmark.data.stream import divided
 
 HADOOP = """
 title = "Applications, a folder each"

@@ -7,16 +7,16 @@ from detector.bundle import InputSettings
 from detector.stages.header.header import Headers
 from detector.stages.parse.codes import Place
 from detector.stages.parse.vocabulary import Codes, of_texts
-from training.benchmark import disturb
-from training.benchmark.description import ByLines, ByTime, Drawn, Folds
-from training.benchmark.incidents import Said, incidents, parts
-from training.benchmark.material import Material
-from training.benchmark.measures import Alerted, Scored, Truth, best, measured
-from training.benchmark.simple import SIMPLE, UNION, simple
-from training.benchmark.simple_stream import openings
-from training.benchmark.spent import NOTHING
-from training.benchmark.split import chosen, halves
-from training.benchmark.windows import flagged_windows, of_windows
+from training.benchmark.cost import NOTHING
+from training.benchmark.data import disturb
+from training.benchmark.data.description import ByLines, ByTime, Drawn, Folds
+from training.benchmark.data.labelled import Material
+from training.benchmark.data.split import chosen, halves
+from training.benchmark.detectors.simple_sessions import SIMPLE, UNION, simple
+from training.benchmark.detectors.simple_stream import openings
+from training.benchmark.measures.incidents import Said, incidents, parts
+from training.benchmark.measures.sessions import Alerted, Scored, Truth, best, measured
+from training.benchmark.measures.windows import flagged_windows, of_windows
 from training.corpus import Learnt
 from training.evaluate.baselines import Tokens
 from training.evaluate.edit import edit_distance

@@ -7,9 +7,21 @@ import pytest
 import torch
 from torch import nn
 
-from training.benchmark.reference.costs import LENGTHS, costs
-from training.benchmark.reference.judging import DEEPLOG, REFERENCES, Reference, of_sessions, of_stream
-from training.benchmark.reference.networks import WINDOW, Attention, Convolution, Recurrent, Windowed
+from training.benchmark.detectors.reference.costs import LENGTHS, costs
+from training.benchmark.detectors.reference.judging import (
+    DEEPLOG,
+    REFERENCES,
+    Reference,
+    of_sessions,
+    of_stream,
+)
+from training.benchmark.detectors.reference.networks import (
+    WINDOW,
+    Attention,
+    Convolution,
+    Recurrent,
+    Windowed,
+)
 from training.evaluate.baselines import Tokens
 
 VOCABULARY = 8

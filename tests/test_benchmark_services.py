@@ -10,10 +10,10 @@ from detector.cli.run import run
 from detector.errors import BadSetup
 from tests.recordings import FIXTURES
 from tests.small_sets import describe
-from training.benchmark.description import FaultFile, Runs, read_description
-from training.benchmark.faults import faults_of
-from training.benchmark.notices import Fault, Log, Notice, fault_point, run_point
-from training.benchmark.ordered import ordered
+from training.benchmark.data.description import FaultFile, Runs, read_description
+from training.benchmark.data.faults import faults_of
+from training.benchmark.data.ordered import ordered
+from training.benchmark.measures.notices import Fault, Log, Notice, fault_point, run_point
 from training.cli.__main__ import app
 
 RUNS = """

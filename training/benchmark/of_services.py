@@ -11,16 +11,16 @@ from detector.bundle import InputSettings
 from detector.inputs.paths import find
 from detector.inputs.read import read
 from detector.shard.reader import Bounds
-from training.benchmark.asked import CELLS, Asked, Detector
-from training.benchmark.description import Faults, Runs
-from training.benchmark.events import Events
-from training.benchmark.faults import faults_of
-from training.benchmark.gather import matching
-from training.benchmark.notices import Log, fault_point, run_point
+from training.benchmark.data.description import Faults, Runs
+from training.benchmark.data.events import Events
+from training.benchmark.data.faults import faults_of
+from training.benchmark.data.ordered import ordered
+from training.benchmark.data.reading import matching
+from training.benchmark.detectors.services import SECOND_US, Service, simple_services, tailrace
+from training.benchmark.measures.notices import Log, fault_point, run_point
 from training.benchmark.of_sessions import bundle_of, fitting_of
-from training.benchmark.ordered import ordered
-from training.benchmark.results import OfFaults, OfRuns
-from training.benchmark.services import SECOND_US, Service, simple_services, tailrace
+from training.benchmark.order import CELLS, Asked, Detector
+from training.benchmark.table.results import OfFaults, OfRuns
 from training.corpus import learn
 
 

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from training.benchmark.asked import Asked, Detector
-from training.benchmark.fitted import Fitting
-from training.benchmark.measures import Scored, measured
-from training.benchmark.reference.judging import DEEPLOG, REFERENCES
-from training.benchmark.reference.judging import of_sessions as of_references
-from training.benchmark.results import OfSessions
-from training.benchmark.simple import simple
-from training.benchmark.splits import Splits
-from training.benchmark.tailrace_sessions import Job, scored
+from training.benchmark.data.splits import Splits
+from training.benchmark.detectors.fitted import Fitting
+from training.benchmark.detectors.reference.judging import DEEPLOG, REFERENCES
+from training.benchmark.detectors.reference.judging import of_sessions as of_references
+from training.benchmark.detectors.simple_sessions import simple
+from training.benchmark.detectors.tailrace_sessions import Job, scored
+from training.benchmark.measures.sessions import Scored, measured
+from training.benchmark.order import Asked, Detector
+from training.benchmark.table.results import OfSessions
 from training.model.settings import Cell
 
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from training.benchmark.asked import CELLS, Asked, Detector
-from training.benchmark.description import Named, Stream
+from training.benchmark.data.description import Named, Stream
+from training.benchmark.data.stream import Labelled, divided
+from training.benchmark.detectors.reference.judging import DEEPLOG, REFERENCES, Reference
+from training.benchmark.detectors.reference.judging import of_stream as of_reference
+from training.benchmark.detectors.simple_stream import of_flags, simple_of_stream, tokens_of_stream
+from training.benchmark.detectors.tailrace_stream import of_stream
 from training.benchmark.of_sessions import bundle_of, fitting_of
-from training.benchmark.reference.judging import DEEPLOG, REFERENCES, Reference
-from training.benchmark.reference.judging import of_stream as of_reference
-from training.benchmark.results import OfStream
-from training.benchmark.simple_stream import of_flags, simple_of_stream, tokens_of_stream
-from training.benchmark.stream import Labelled, divided
-from training.benchmark.tailrace_stream import of_stream
+from training.benchmark.order import CELLS, Asked, Detector
+from training.benchmark.table.results import OfStream
 from training.evaluate.baselines import Tokens
 
 

@@ -7,16 +7,16 @@ from typing import Protocol
 
 import msgspec
 
-from training.benchmark.asked import OF_VARIANTS, Asked, Detector, Variant
-from training.benchmark.description import Faults, LabelPaths, Named, Runs, Sequences, Sessions, Stream
-from training.benchmark.gather import missing, sequences, sessions
-from training.benchmark.identity import code, files_digest, text_digest
-from training.benchmark.material import Material
+from training.benchmark.data.description import Faults, LabelPaths, Named, Runs, Sequences, Sessions, Stream
+from training.benchmark.data.labelled import Material
+from training.benchmark.data.reading import missing, sequences, sessions
+from training.benchmark.data.splits import Splits
+from training.benchmark.digests import code, files_digest, text_digest
 from training.benchmark.of_services import OfFaulty, OfManyRuns
 from training.benchmark.of_sessions import OfSplits
 from training.benchmark.of_stream import OfStreams
-from training.benchmark.results import Kept, Result, keep, kept, path_of
-from training.benchmark.splits import Splits
+from training.benchmark.order import OF_VARIANTS, Asked, Detector, Variant
+from training.benchmark.table.results import Kept, Result, keep, kept, path_of
 
 Say = Callable[[str], None]
 Key = tuple[int, Variant, Detector]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter, validators
 
 from detector.errors import BadSetup
-from training.benchmark.asked import DETECTORS, SEEDS, VARIANTS, Asked, Detector, Variant
+from training.benchmark.order import DETECTORS, SEEDS, VARIANTS, Asked, Detector, Variant
 from training.cli.extra import need_training_extra
 from training.model.settings import FitSettings
 
@@ -79,10 +79,10 @@ def benchmark(
     Example: tailrace-train benchmark --data ../data --only hdfs_sequences
     """
     need_training_extra()
-    from training.benchmark.description import built_in, chosen, read_description  # noqa: PLC0415  # heavy
-    from training.benchmark.reference.costs import costs as measured_costs  # noqa: PLC0415
+    from training.benchmark.data.description import built_in, chosen, read_description  # noqa: PLC0415  # heavy
+    from training.benchmark.detectors.reference.costs import costs as measured_costs  # noqa: PLC0415
     from training.benchmark.run import run  # noqa: PLC0415
-    from training.benchmark.table import write_table  # noqa: PLC0415
+    from training.benchmark.table.written import write_table  # noqa: PLC0415
 
     named = [read_description(one) for one in descriptions] if descriptions else built_in()
     asked = Asked(

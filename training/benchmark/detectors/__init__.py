@@ -1,0 +1,1 @@
+"""What a benchmark runs: Tailrace itself, simple detectors, and networks from the literature."""

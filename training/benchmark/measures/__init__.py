@@ -1,0 +1,1 @@
+"""How good a detector was, from its scores and alerts."""
