@@ -99,12 +99,13 @@ def test_a_killed_fit_goes_on_to_the_same_bundle(jobs: Path, tmp_path: Path) -> 
 def test_a_fit_that_is_interrupted_says_how_to_go_on(jobs: Path, tmp_path: Path) -> None:
     """After Ctrl-C, once there is a checkpoint."""
     out = tmp_path / "bundle"
-    words = command("training", "fit", jobs / "normal.log", *OPTIONS, *QUICK, "--out", out)
+    slow = ("--epochs", "100", "--hidden", "16", "--device", "cpu")  # not over by the time we get to it
+    words = command("training", "fit", jobs / "normal.log", *OPTIONS, *slow, "--out", out)
     with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
         _wait_for(out / "training" / "fold 1 of 4.pt", process)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 130, said.decode()[-3000:]
     told = f"interrupted; the same command with --resume goes on from the checkpoint in {out}"
     assert said.decode().splitlines()[-1] == told
 

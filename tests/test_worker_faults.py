@@ -142,7 +142,7 @@ def test_a_broker_that_dies_is_outwaited(on_stage: Staged, tmp_path: Path, keyed
         with on_stage(f"broker-dies-{keyed:d}", broker=broker.address, keyed=keyed) as stage:
             for _ in range(2):
                 stage.come_on(100)
-                broker.kill()
+                stage.kill_broker(broker)
                 broker.start()
             stage.come_on(100)
             stage.finish()
@@ -289,14 +289,19 @@ def test_told_to_end_while_kafka_is_away_it_is_gone_in_time(
     (tmp_path / "kafka").mkdir()
     broker = Broker(tmp_path / "kafka")
     broker.start()
-    away, back = (broker.kill, broker.start) if fault == "dies" else (broker.freeze, broker.thaw)
     try:
         with on_stage(f"kafka-{fault}-{keyed:d}", broker=broker.address, keyed=keyed) as stage:
             stage.come_on(100)
-            away()
+            if fault == "dies":
+                stage.kill_broker(broker)
+            else:
+                broker.freeze()
             stage.crew.let_go(stage.crew.workers[0])
             stage.crew.hire()  # waits for it
-            back()
+            if fault == "dies":
+                broker.start()
+            else:
+                broker.thaw()
             stage.come_on(100)
             stage.finish()
     finally:

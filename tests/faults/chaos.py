@@ -86,7 +86,7 @@ def sleep(it: Round) -> None:
 
 def broker_dies(it: Round) -> None:
     """Kill -9 of the broker."""
-    it.broker.kill()
+    it.stage.kill_broker(it.broker)
     it.wait(2.0)
     it.broker.start()
 

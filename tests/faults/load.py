@@ -39,11 +39,15 @@ class Load:
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._thread.start()
 
+    def check(self) -> None:
+        """Raise what ended the writing, if something did."""
+        if self._error is not None:
+            raise self._error
+
     def finish(self) -> None:
         """Write what is on its way, and then the line of each partition that its clock ends with."""
         self.stop()
-        if self._error is not None:
-            raise self._error
+        self.check()
         assert not self._thread.is_alive(), "the broker does not take the lines"
 
     def stop(self) -> None:

@@ -7,16 +7,10 @@ from itertools import repeat
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
-from aiokafka.errors import (
-    CoordinatorLoadInProgressError,
-    GroupCoordinatorNotAvailableError,
-    NotCoordinatorForGroupError,
-)
+from aiokafka.errors import KafkaError
 
 Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
 
-# A broker that has just come up: nobody keeps account of the group yet.
-UNSETTLED = (CoordinatorLoadInProgressError, GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
 READ_S = 30.0  # deadline for what is known to be there
 
 
@@ -191,7 +185,7 @@ def committed(address: str, group: str, topic: str, partition: int = 0) -> int |
         async with admin_of(address) as admin:
             try:
                 found = await admin.list_consumer_group_offsets(group)
-            except UNSETTLED:
+            except KafkaError:  # it has just come up, or gets no CPU
                 return None
         at = found.get(TopicPartition(topic, partition))
         return None if at is None else int(at.offset)
@@ -217,7 +211,7 @@ def members(address: str, group: str) -> int:
         async with admin_of(address) as admin:
             try:
                 (answer,) = await admin.describe_consumer_groups([group])
-            except UNSETTLED:
+            except KafkaError:  # it has just come up, or gets no CPU
                 return 0
         ((_, _, state, _, _, found, *_),) = answer.groups
         return len(found) if state == "Stable" else 0
