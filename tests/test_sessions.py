@@ -99,12 +99,16 @@ def test_a_killed_fit_goes_on_to_the_same_bundle(jobs: Path, tmp_path: Path) -> 
 def test_a_fit_that_is_interrupted_says_how_to_go_on(jobs: Path, tmp_path: Path) -> None:
     """After Ctrl-C, once there is a checkpoint."""
     out = tmp_path / "bundle"
-    slow = ("--epochs", "100", "--hidden", "16", "--device", "cpu")  # not over by the time we get to it
-    words = command("training", "fit", jobs / "normal.log", *OPTIONS, *slow, "--out", out)
-    with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
-        _wait_for(out / "training" / "fold 1 of 4.pt", process)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate()
+    words = command("training", "fit", jobs / "normal.log", *OPTIONS, *QUICK, "--out", out)
+    # A shell that starts the tests in the background lets them, and their children, ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
+            _wait_for(out / "training" / "fold 1 of 4.pt", process)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.returncode == 130, said.decode()[-3000:]
     told = f"interrupted; the same command with --resume goes on from the checkpoint in {out}"
     assert said.decode().splitlines()[-1] == told

@@ -24,7 +24,7 @@ from tests.workers import come_to, fences, partition_of, said
 
 KEEPS_ALL = ("--appendonly", "yes", "--appendfsync", "always")
 FORGOTTEN = "the store has lost its fence, perhaps all it had: beginning as input.start says"
-KILLS, FEWER_KILLS = 13, 5  # of each kind of sources
+KILLS, FEWER_KILLS = 11, 4  # of each kind of sources
 ENOUGH = 1000  # lines, for some alerts whatever lines they are
 Staged = Callable[..., AbstractContextManager[Stage]]
 
