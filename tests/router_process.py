@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from detector.distributed.routing import REREAD, Router
 from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard
-from detector.inputs.kafka.forwarding import Forwarding, Message
+from detector.inputs.kafka.forwarding import Forwarding, Message, Waiting
 from detector.shard.core import Rules, build
 
 
@@ -33,8 +33,8 @@ class Dying(Forwarding):
         await super()._send(producer, messages)
         self._die("sent")
 
-    async def _commit(self, shard: Shard, messages: Sequence[Message], last: int) -> None:
-        await super()._commit(shard, messages, last)
+    async def _commit(self, shard: Shard, waiting: Waiting) -> None:
+        await super()._commit(shard, waiting)
         self._die("committed")
 
     def _die(self, point: str) -> None:

@@ -35,7 +35,7 @@ def sent(
     records: list[KafkaRecord], rng: random.Random, *, more: bool
 ) -> tuple[list[Message], dict[int, list[int]]]:
     """The packs of records that go to partitions at random, and the offsets that went to each."""
-    packing, went = Packing(FROM, ROOM, more=more), dict[int, list[int]]()
+    packing, went = Packing(FROM, ROOM, {}, more=more), dict[int, list[int]]()
     for one in records:
         partition = rng.randrange(PARTITIONS)
         assert packing.add(partition, one, one.value or b"", rng.choice([-1, 7]))
@@ -113,7 +113,7 @@ def test_a_batch_of_packs_is_cut_between_them(rng: random.Random) -> None:
 
 def test_what_takes_no_pack_is_left_to_the_router(rng: random.Random) -> None:
     """A line that is larger than a message."""
-    packing = Packing(FROM, ROOM, more=False)
+    packing = Packing(FROM, ROOM, {}, more=False)
     assert not packing.add(0, KafkaRecord(0, 0, None, b"", ()), rng.randbytes(ROOM), -1)
     assert packing.messages() == []
 

@@ -1,5 +1,7 @@
 """Collects a batch's lines into packs, one for each partition at a time. No I/O."""
 
+from collections.abc import Mapping
+
 from detector.distributed import packs
 from detector.distributed.packs import Packed
 from detector.inputs.kafka.feed import KafkaRecord, Shard
@@ -9,9 +11,13 @@ from detector.inputs.kafka.forwarding import Message
 class Packing:
     """What is sent for one batch: for each partition in the order in which it was added."""
 
-    def __init__(self, shard: Shard, room_bytes: int, *, more: bool) -> None:
-        """Begin with nothing; a message has room for so many bytes, and the shard may have more."""
+    def __init__(self, shard: Shard, room_bytes: int, there: Mapping[int, int], *, more: bool) -> None:
+        """Begin with nothing; a message has room for so many bytes, and the shard may have more.
+
+        Lines up to those that are `there` already, in each partition, are left out.
+        """
         self.shard, self.more = shard, more
+        self._there = there
         self.topic = shard.topic.encode()  # the key of what has no other
         self.lines = 0
         self._feed = f"{shard.topic}/{shard.partition}"
@@ -22,6 +28,8 @@ class Packing:
 
     def add(self, partition: int, record: KafkaRecord, value: bytes, sub: int) -> bool:
         """Add a line of a record; False where no pack takes it."""
+        if record.offset <= self._there.get(partition, -1):
+            return True
         size = packs.size_of(value, record)
         if size > self._bound:
             return False

@@ -13,6 +13,7 @@ import structlog
 from detector.distributed import routed
 from detector.distributed.counts import changed
 from detector.distributed.packing import Packing
+from detector.distributed.there import There
 from detector.distributed.trials import Part, Trials, Unmarked
 from detector.errors import BadRecord, BadSetup
 from detector.inputs.kafka.feed import Begin, Feed, KafkaRecord, PartitionBatch, Shard
@@ -53,6 +54,7 @@ class Router:
         self._topic, self._partitions, self._seen = topic, partitions, seen
         self._core, self._reader = core, core.new_reader()
         self._forwarding = Forwarding(feed, topic)
+        self._there = There(feed.connection, topic)
         self._fences: dict[Shard, int] = {}
         self._committed_s: dict[Shard, float] = {}
         self._ended: dict[Shard, int] = {}  # of these every partition knows the end, and so much of the clock
@@ -69,13 +71,14 @@ class Router:
         """Where the shard has come to, None where nobody has begun it; whoever had it can write no more.
 
         Raises:
-            Unavailable: Kafka does not answer.
+            Unavailable: Kafka does not answer, or leaves undecided where that is.
             BadSetup: a right is missing, or the routed topic has another number of partitions than before.
         """
-        fence, found = self._forwarding.open(shard), self._forwarding.partitions
+        (fence, again_ms), found = self._forwarding.open(shard), self._forwarding.partitions
         if self._partitions not in (None, found):
             raise BadSetup(changed(self._topic, self._partitions, f"{found}"))
         self._partitions = found
+        self._there.expect(shard, again_ms)
         if fence is not None:
             self._fences[shard] = fence
         return fence
@@ -91,6 +94,7 @@ class Router:
             )
         if begin.fence is None or begin.after > begin.fence:
             self._commit(shard, [], begin.after)
+            self._forwarding.settle(shard)  # so that no transaction without a fence before it holds lines
         else:
             self._fences[shard] = begin.fence
             self._committed_s[shard] = time.monotonic()
@@ -114,6 +118,7 @@ class Router:
         read = self._reader.read(str(shard), records)
         if batch.last <= fence:
             return
+        self._there.look(shard, fence)
         self._seen(str(shard), [line for line, _ in read.lines])
         messages = self._messages(batch, read, fence)
         messages += self._marks(shard, batch.last, {message[0] for message in messages}, at_end=batch.at_end)
@@ -142,6 +147,7 @@ class Router:
         for shard in shards:
             self._fences.pop(shard, None)
             self._committed_s.pop(shard, None)
+            self._there.expect(shard, None)
             self._ended.pop(shard, None)
             self._reader.forget(str(shard))
             self._trials.forget(shard)
@@ -151,7 +157,7 @@ class Router:
         self._forwarding.close()
 
     def _commit(self, shard: Shard, messages: list[Message], last: int) -> None:
-        self._forwarding.commit(shard, messages, last)
+        self._forwarding.commit(shard, messages, last, self._there.again_ms(shard, last))
         if self._trials.fence(shard) is not None:
             self._forwarding.settle(shard)
         self._fences[shard] = last
@@ -185,7 +191,9 @@ class Router:
             return []
         _log.error("record put aside", shard=str(shard), offset=record.offset, attempts=part.attempts)
         headers = [*routed.headers_of(shard, record, more=True), (routed.CRASH, b"")]
-        return [self._message(shard, record, "", record.value, headers)]
+        message = self._message(shard, record, "", record.value, headers)
+        there = self._there.newest(shard).get(message.partition, -1)
+        return [message] if record.offset > there else []
 
     def _apart(self, packing: Packing, record: KafkaRecord, lines: list[Line], *, has_rejects: bool) -> None:
         """Add each log of a record that has several; those that cannot be read go along."""
@@ -202,7 +210,7 @@ class Router:
 
     def _packing(self, batch: PartitionBatch) -> Packing:
         room_bytes = room(self._forwarding.max_message_bytes) - CUT_BYTES
-        return Packing(batch.shard, room_bytes, more=not batch.at_end)
+        return Packing(batch.shard, room_bytes, self._there.newest(batch.shard), more=not batch.at_end)
 
     def _add(self, packing: Packing, record: KafkaRecord, source: str, value: bytes, sub: int = -1) -> None:
         """Add a line to the pack of its source's partition, or by itself where it is too large."""

@@ -5,6 +5,7 @@ broker answers, and BadSetup where a right is missing.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
@@ -24,6 +25,7 @@ from detector.inputs.kafka.connection import Connection, client_options
 from detector.inputs.kafka.faults import Doing
 from detector.inputs.kafka.feed import Shard
 from detector.inputs.kafka.reach import reach
+from detector.inputs.kafka.undecided import note_of
 
 ANSWER_MS = 10_000
 WHOLE_S = 20.0  # for all that one call asks
@@ -176,7 +178,7 @@ def begin_anew(
         if isinstance(start, datetime):
             at = (await consumer.offsets_for_times({part: round(start.timestamp() * 1000)}))[part]
             offset = offset if at is None else int(at.offset)
-        await consumer.commit({part: OffsetAndMetadata(offset, "")})
+        await consumer.commit({part: OffsetAndMetadata(offset, note_of(time.time_ns() // 1_000_000, None))})
         return offset
 
     return _read(connection, asked, group_id=name)

@@ -31,7 +31,7 @@ from detector.errors import Fenced, Unavailable
 from detector.inputs.kafka import faults
 from detector.inputs.kafka.connection import client_options
 from detector.inputs.kafka.feed import Feed, Shard
-from detector.inputs.kafka.stable import committed
+from detector.inputs.kafka.undecided import Forwarded, Place, forwarded, note_of
 
 COMMIT_S = 30.0  # for one transaction
 MOST_WAITING = 64  # messages for one shard, which are packs of lines, before the next ones wait
@@ -60,11 +60,12 @@ class Message(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Waiting:
+class Waiting:
     """What is to be committed next for a shard."""
 
     messages: list[Message]
     last: int
+    again_ms: int | None
 
 
 class Answer(NamedTuple):
@@ -97,25 +98,28 @@ class Forwarding:
         self.max_message_bytes, self._asks = USUAL_MESSAGE_BYTES, True
         self._producers: dict[Shard, AIOKafkaProducer] = {}
         self._lock = threading.Lock()  # of what waits to be committed, and of who sees to it
-        self._waiting: dict[Shard, _Waiting] = {}
+        self._waiting: dict[Shard, Waiting] = {}
         self._runs: dict[Shard, concurrent.futures.Future[None]] = {}
         self._began_s: dict[Shard, float] = {}  # of the commit in hand
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-router", daemon=True)
         self._thread.start()
 
-    def open(self, shard: Shard) -> int | None:
-        """Fence who had the shard before; the last offset that was forwarded, None before the first.
+    def open(self, shard: Shard) -> Forwarded:
+        """Fence who had the shard before; how far it was forwarded.
 
         Raises:
-            Unavailable: Kafka does not answer.
+            Unavailable: Kafka does not answer, or leaves undecided how far that is.
             BadSetup: a right is missing.
         """
         return self._do(self._open(shard), self._feed.begin_timeout_s)
 
-    def commit(self, shard: Shard, messages: Sequence[Message], last: int) -> None:
+    def commit(
+        self, shard: Shard, messages: Sequence[Message], last: int, again_ms: int | None = None
+    ) -> None:
         """Send the messages, in this order for each partition, and note `last` as forwarded: all or nothing.
 
+        With `again_ms` it stays noted that lines behind it may be there already, since that time.
         Comes back before that is done. What comes meanwhile goes together in the next transaction; where that
         grows too large it is waited for.
 
@@ -125,9 +129,9 @@ class Forwarding:
         """
         self.check(shard)
         with self._lock:
-            waiting = self._waiting.setdefault(shard, _Waiting([], last))
+            waiting = self._waiting.setdefault(shard, Waiting([], last, again_ms))
             waiting.messages.extend(messages)
-            waiting.last = last
+            waiting.last, waiting.again_ms = last, again_ms
             if shard not in self._runs:
                 self._began_s[shard] = time.monotonic()
                 self._runs[shard] = asyncio.run_coroutine_threadsafe(self._run(shard), self._loop)
@@ -181,7 +185,7 @@ class Forwarding:
         except KafkaError as error:
             raise faults.explained(error, self._feed.connection, "WRITE") from error
 
-    async def _open(self, shard: Shard) -> int | None:
+    async def _open(self, shard: Shard) -> Forwarded:
         await self._close([shard])
         if self._asks:
             await self._ask_max_message_bytes()
@@ -195,8 +199,9 @@ class Forwarding:
         )
         await producer.start()
         self.partitions = len(await producer.partitions_for(self._topic))
-        offset = await committed(producer.client, self.group, TopicPartition(*shard))
-        return None if offset is None else offset - 1
+        part = TopicPartition(*shard)
+        place = Place(self._feed.connection, self.group, part, self._topic, self.partitions)
+        return await forwarded(producer, place)
 
     async def _ask_max_message_bytes(self) -> None:
         """Learn what the topic takes; where it is not said we ask again, unless it is not for us to know."""
@@ -231,13 +236,14 @@ class Forwarding:
                     del self._runs[shard]
                     return
             self._began_s[shard] = time.monotonic()
-            await self._commit(shard, waiting.messages, waiting.last)
+            await self._commit(shard, waiting)
 
-    async def _commit(self, shard: Shard, messages: Sequence[Message], last: int) -> None:
+    async def _commit(self, shard: Shard, waiting: Waiting) -> None:
         producer = self._producers[shard]
+        note = note_of(time.time_ns() // 1_000_000, waiting.again_ms)
         await producer.begin_transaction()
-        await self._send(producer, messages)
-        position = {TopicPartition(*shard): OffsetAndMetadata(last + 1, "")}
+        await self._send(producer, waiting.messages)
+        position = {TopicPartition(*shard): OffsetAndMetadata(waiting.last + 1, note)}
         await producer.send_offsets_to_transaction(position, self.group)
         await producer.commit_transaction()
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -21,15 +21,18 @@ WAIT_MS = 500  # for the next records of one partition
 STALL_S = 20.0  # that a partition may give nothing although there is something
 FETCH_BYTES = 1 << 20  # held ready for each partition
 
+Isolation = Literal["read_committed", "read_uncommitted"]
 Records = Iterator[list[KafkaRecord]]
 T = TypeVar("T")
 
 
 @contextmanager
 def opened(
-    connection: Connection, spans: Sequence[Span], max_records: int
+    connection: Connection, spans: Sequence[Span], max_records: int, *, undecided: bool = False
 ) -> Iterator[list[tuple[Shard, Records]]]:
     """Every partition's records in batches, to be taken in any turn, in the thread that has opened them.
+
+    What is `undecided` now, and behind that, is left out, or waited for.
 
     Raises:
         BadSetup: a topic is not there, or a right is missing.
@@ -41,7 +44,7 @@ def opened(
         topics = " and no topic ".join(missing)
         raise BadSetup(f"Kafka at {connection.names} has no topic {topics}: correct its name")
     loop = asyncio.new_event_loop()
-    history = _History(loop, connection, max_records)
+    history = _History(loop, connection, max_records, undecided=undecided)
     try:
         yield [
             (shard, history.records(shard, wanted))
@@ -56,8 +59,11 @@ def opened(
 class _History:
     """A client for each partition, in a loop that only runs while somebody waits for records."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection, max_records: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, connection: Connection, max_records: int, *, undecided: bool
+    ) -> None:
         self._loop, self._connection, self._max_records = loop, connection, max_records
+        self._bounds: Isolation = "read_uncommitted" if undecided else "read_committed"
         self._consumers: dict[Shard, AIOKafkaConsumer] = {}
 
     def wanted(self, span: Span, count: int) -> dict[Shard, range]:
@@ -86,15 +92,15 @@ class _History:
             self._do(consumer.stop())
 
     async def _reading(self, part: TopicPartition, offset: int) -> AIOKafkaConsumer:
-        consumer = await self._opened()
+        consumer = await self._opened("read_committed")
         consumer.assign([part])
         consumer.seek(part, offset)
         return consumer
 
-    async def _opened(self) -> AIOKafkaConsumer:
+    async def _opened(self, isolation: Isolation) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
             **client_options(self._connection),
-            isolation_level="read_committed",
+            isolation_level=isolation,
             auto_offset_reset="none",
             enable_auto_commit=False,
             request_timeout_ms=ANSWER_MS,
@@ -105,7 +111,7 @@ class _History:
 
     async def _wanted(self, span: Span, count: int) -> dict[Shard, range]:
         parts = [TopicPartition(span.topic, number) for number in range(count)]
-        consumer = await self._opened()
+        consumer = await self._opened(self._bounds)
         try:
             starts, stops = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
             for time_ms, bounds in ((span.since_ms, starts), (span.until_ms, stops)):
