@@ -2,12 +2,17 @@
 
 import asyncio
 import gc
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
-from detector.errors import BadSetup
+from detector.distributed.there import newest
+from detector.errors import BadSetup, Unavailable
+from detector.inputs.kafka import undecided
 from detector.inputs.kafka.connection import Connection
 from detector.inputs.kafka.feed import Shard
 from detector.inputs.kafka.forwarding import Forwarding
@@ -47,6 +52,28 @@ def route(connection: Connection) -> None:
         forwarding.settle(shard)
 
 
+@contextmanager
+def opened_by_somebody(guarded: Guarded, group: str, shard: Shard) -> Iterator[None]:
+    """Somebody else's transaction with an offset of this group."""
+    part = TopicPartition(*shard)
+    with asyncio.Runner() as runner:
+        producer = runner.run(begun_by_somebody(guarded.broker.address, group, part))
+        try:
+            yield
+        finally:
+            runner.run(producer.abort_transaction())
+            runner.run(producer.stop())
+
+
+async def begun_by_somebody(address: str, group: str, part: TopicPartition) -> AIOKafkaProducer:
+    """The producer that has begun it."""
+    producer = AIOKafkaProducer(bootstrap_servers=address, transactional_id="somebody")
+    await producer.start()
+    await producer.begin_transaction()
+    await producer.send_offsets_to_transaction({part: OffsetAndMetadata(1, "")}, group)
+    return producer
+
+
 def use(connection: Connection, right: Right) -> None:
     """Do what a right is for."""
     match right.operation, right.resource, right.name:
@@ -70,6 +97,29 @@ def test_the_documented_rights_are_enough(kafka_guarded: Guarded) -> None:
     assert LINES[0] in read(connection, "tailrace-routed")
     for topic in ("tailrace-dead-letters", "tailrace-scores"):
         write(connection, topic)
+
+
+def test_the_documented_rights_are_enough_to_take_back_what_is_undecided(
+    kafka_guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not ours to end, the commands that end it are named, and lines are left out after that."""
+    monkeypatch.setattr(undecided, "ENDED_S", 0.1)
+    connection = connection_to(kafka_guarded)
+    route(connection)
+    feed, shard = feed_through(connection), Shard("logs", 0)
+    with (
+        opened_by_somebody(kafka_guarded, "tailrace-router", shard),
+        closing(Forwarding(feed, "tailrace-routed")) as forwarding,
+        pytest.raises(Unavailable, match=r"find-hanging.*abort"),
+    ):
+        forwarding.open(shard)
+    with closing(Forwarding(feed, "tailrace-routed")) as forwarding:
+        fence, again_ms = forwarding.open(shard)
+        assert fence == len(LINES) - 1
+        assert again_ms is not None
+        assert newest(connection, "tailrace-routed", [shard], again_ms) == {shard: {}}
+        forwarding.commit(shard, [], fence)
+        forwarding.settle(shard)
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: " ".join(right[:3]))
