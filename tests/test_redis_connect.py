@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from redis._parsers.base import BaseParser
 
 from detector.config import load
 from detector.config.options import RedisAt
 from detector.config.reference import effective
-from detector.errors import BadSetup, TailraceError, Unavailable
+from detector.errors import BadSetup, InDoubt, TailraceError, Unavailable
 from detector.store.contract import Commit
 from detector.store.outbox import Enrolment
 from detector.store.redis.connect import check, nodes_at, store_at
 from detector.store.redis.deliveries import open_deliveries
+from detector.store.redis.faults import is_reply, meaning
 from detector.store.redis.written import read_alerts, remove, written
 from tests.delivery import revision
 from tests.servers.certificates import Certificates, make_certificates
@@ -78,6 +80,47 @@ def test_a_policy_that_spares_our_keys_is_fine(server: Server, policy: str) -> N
         found = check(nodes)
     assert (found.nodes, found.is_cluster) == (1, False)
     assert int(found.version.split(".")[0]) >= 7
+
+
+def test_a_replica_is_waited_for_until_it_is_promoted(server: Server, tmp_path: Path) -> None:
+    """Nothing is in doubt: it takes no write, and without its primary it may not even be read."""
+    server("FLUSHALL")
+    with serving(tmp_path / "replica", "--replica-serve-stale-data", "no") as replica:
+        replica.replicate(server)
+        settings = RedisAt(url=replica.url)
+        with closing(nodes_at(settings)) as nodes, closing(store_at(settings)) as store:
+            with pytest.raises(Unavailable, match="is a read-only replica: name the primary"):
+                check(nodes)
+            with pytest.raises(Unavailable, match="is a read-only replica") as refused:
+                store.commit(Commit("logs/0", 0, "b1", b"", b"", {}, {}, [], []))
+            assert not isinstance(refused.value, InDoubt)
+            replica("REPLICAOF", "127.0.0.1", 1)
+            with pytest.raises(Unavailable, match="is a replica that has lost its primary"):
+                store.fence("logs/0")
+            replica("REPLICAOF", "NO", "ONE")
+            assert check(nodes).nodes == 1
+            store.commit(Commit("logs/0", 0, "b1", b"", b"", {}, {}, [], []))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "LOADING Redis is loading the dataset in memory",
+        "READONLY You can't write against a read only replica.",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "CLUSTERDOWN The cluster is down",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        "NOREPLICAS Not enough good replicas to write.",
+        "BUSY Redis is busy running a script.",
+    ],
+    ids=lambda reply: reply.split()[0],
+)
+def test_a_server_that_refuses_for_now_is_waited_for(reply: str) -> None:
+    """It has answered, so nothing is in doubt, as redis-py's own parser has it."""
+    error = BaseParser.parse_error(reply)  # type: ignore[no-untyped-call]
+    assert is_reply(error)
+    assert isinstance(meaning("db:6379", error), Unavailable)
 
 
 @pytest.fixture

@@ -183,6 +183,45 @@ def test_redis_set_back_to_an_older_snapshot_is_worked_through_again(
         stage.finish()
 
 
+def test_a_replica_that_takes_over_without_the_last_writes_is_worked_on_again(
+    on_stage: Staged, tmp_path: Path
+) -> None:
+    """First in good order, then after kill -9 of the primary that it had lost sight of.
+
+    The address leads for a while to one that takes no writes: nobody dies of it, and all is as in a replay.
+    """
+    with (
+        redis_serving(tmp_path / "first") as first,
+        redis_serving(tmp_path / "second") as second,
+        closing(Proxy(first.port)) as proxy,
+        on_stage("fails-over", redis=f"redis://127.0.0.1:{proxy.port}") as stage,
+    ):
+        stage.notices.in_order = False  # what was sent since then is sent again
+        stage.come_on(100)
+        second.replicate(first)
+        first("FAILOVER")
+        stage.until(lambda: refusals(stage) > 0)
+        proxy.lead_to(second.port)
+        stage.come_on(100)
+        first.replicate(second)
+        second.cut_off()
+        stage.come_on(300)
+        assert first.written_bytes() < second.written_bytes()
+        before = refusals(stage)
+        second.kill()
+        proxy.lead_to(first.port)
+        stage.until(lambda: refusals(stage) > before)
+        first("REPLICAOF", "NO", "ONE")
+        stage.come_on(100)
+        stage.finish()
+    sys.stdout.write(f"ended by themselves with {stage.crew.exits}\n")
+
+
+def refusals(stage: Stage) -> int:
+    """How often workers have said that they wait for a replica to be promoted."""
+    return sum("is a read-only replica" in entry["reason"] for entry in said(stage.crew.errors, "waiting"))
+
+
 def test_a_redis_that_was_emptied_begins_as_configured_and_says_so(on_stage: Staged, tmp_path: Path) -> None:
     """With `input.start = "earliest"` everything comes again."""
     with redis_serving(tmp_path / "own") as server, on_stage("emptied", redis=server.url) as stage:
@@ -217,12 +256,24 @@ def test_a_commit_whose_reply_is_lost_is_found_by_the_next_start(on_stage: Stage
 
 
 def test_a_worker_on_a_cluster_of_redis(on_stage: Staged, tmp_path: Path) -> None:
-    """Every shard whole on one of three nodes; one of them dies and comes back."""
-    with cluster(tmp_path, *KEEPS_ALL) as servers, on_stage("on-cluster", redis=servers[0].url) as stage:
+    """Every shard whole on one of three nodes; one dies and comes back, then dies with what no other has."""
+    with (
+        cluster(tmp_path, *KEEPS_ALL) as servers,
+        redis_serving(tmp_path / "spare", cluster=True) as spare,
+        on_stage("on-cluster", redis=servers[0].url) as stage,
+    ):
+        stage.notices.in_order = False  # what was sent since then is sent again
         stage.come_on(200)
+        dying = servers[1]
         assert all(server("DBSIZE") > 0 for server in servers)
-        servers[1].kill()
-        servers[1].start()
+        dying.kill()
+        dying.start()
+        spare.replicate(dying)
+        dying.cut_off()
+        stage.until(lambda: spare.written_bytes() < dying.written_bytes())
+        stage.until(lambda: all(b"cluster_known_nodes:4" in server("CLUSTER", "INFO") for server in servers))
+        dying.kill()
+        spare("CLUSTER", "FAILOVER", "TAKEOVER")
         stage.come_on(200)
         stage.finish()
 

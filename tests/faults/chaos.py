@@ -13,10 +13,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from detector.store.redis.scripts import COMMIT, script
 from tests.faults.crew import REPAIRED, pause, wake
@@ -31,7 +31,8 @@ FAULTS = 8  # of a round
 KEEPS_ALL = ("--appendonly", "yes", "--appendfsync", "always")
 
 
-class Round(NamedTuple):
+@dataclass(slots=True)
+class Round:
     """What the faults of one round happen to."""
 
     stage: Stage
@@ -39,6 +40,7 @@ class Round(NamedTuple):
     redis: Server
     proxy: Proxy
     rng: random.Random
+    servers: ExitStack  # that end with the round
 
     def wait(self, most_s: float) -> None:
         """Let some time pass, whatever happens in it."""
@@ -119,6 +121,20 @@ def redis_is_set_back(it: Round) -> None:
     it.redis.restore(snapshot)
 
 
+def replica_takes_over(it: Round) -> None:
+    """Redis dies, and clients are led to a replica that lacks its last writes."""
+    folder = it.redis.folder.with_name(f"replica-of-{it.redis.port}")
+    replica = it.servers.enter_context(redis_serving(folder, *KEEPS_ALL))
+    replica.replicate(it.redis)
+    it.redis.cut_off()
+    it.wait(3.0)
+    it.redis.kill()
+    it.redis = replica
+    it.proxy.lead_to(replica.port)
+    it.wait(1.0)
+    replica("REPLICAOF", "NO", "ONE")
+
+
 def redis_is_emptied(it: Round) -> None:
     """Somebody flushed the wrong server."""
     it.redis("FLUSHALL")
@@ -141,7 +157,7 @@ def receiver_fails(it: Round) -> None:
 
 ALL: tuple[Callable[[Round], None], ...] = (
     kill, kill, kill, join, leave, sleep, broker_dies, broker_hangs, redis_dies, redis_hangs, receiver_fails,
-    redis_is_set_back, redis_is_emptied, reply_is_lost,
+    redis_is_set_back, redis_is_emptied, replica_takes_over, reply_is_lost,
 )  # fmt: skip
 ROUTED: tuple[Callable[[Round], None], ...] = (*ALL, router_dies, router_dies, sleep)
 
@@ -158,17 +174,18 @@ def play(seed: int) -> str:
         broker.start()
         try:
             with (
+                ExitStack() as servers,
                 redis_serving(folder / "redis", *KEEPS_ALL) as redis,
                 closing(Proxy(redis.port)) as proxy,
                 staged(
-                    folder, broker=broker.address, redis=redis.url, topic="chaos", bundle=folder / "bundle",
-                    session=session, keyed=keyed, rng=rng, workers=rng.choice([1, 2]), timeout_s=2.0,
-                    via=f"redis://127.0.0.1:{proxy.port}",
+                    folder, broker=broker.address, redis=f"redis://127.0.0.1:{proxy.port}", topic="chaos",
+                    bundle=folder / "bundle", session=session, keyed=keyed, rng=rng,
+                    workers=rng.choice([1, 2]), timeout_s=2.0,
                 ) as stage,
             ):  # fmt: skip
                 # Of two workers one may be late, and what Redis has forgotten is sent again.
                 stage.notices.in_order = False
-                return _faults(Round(stage, broker, redis, proxy, rng), session=session)
+                return _faults(Round(stage, broker, redis, proxy, rng, servers), session=session)
         finally:
             broker.stop()
 

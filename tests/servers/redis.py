@@ -38,6 +38,7 @@ class Server:
         self._options = [
             *("--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "no"),
             *("--logfile", str(folder / "redis.log"), "--port", str(self.port)),
+            *("--repl-diskless-sync-delay", "0"),
             *(("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)) if cluster else ()),
             *options,
         ]
@@ -113,6 +114,27 @@ class Server:
         self.stop()
         self.start()
 
+    def replicate(self, primary: "Server") -> None:
+        """Follow another server, and come back with all that it has; of a cluster if both are."""
+        if b"cluster_enabled:1" in self("INFO", "cluster"):
+            primary("CLUSTER", "MEET", "127.0.0.1", self.port, self.bus_port)
+            name = primary("CLUSTER", "MYID")
+            wait_until(lambda: name in self("CLUSTER", "NODES"), "the node was not met")
+            self("CLUSTER", "REPLICATE", name)
+        else:
+            self("REPLICAOF", "127.0.0.1", primary.port)
+        wait_until(lambda: b"master_link_status:up" in self("INFO", "replication"), "it did not follow")
+
+    def cut_off(self) -> None:
+        """Let nobody follow any more; replicas stay, with what they have by now."""
+        self("ACL", "SETUSER", "default", "-psync", "-sync")
+        self("CLIENT", "KILL", "TYPE", "replica")
+
+    def written_bytes(self) -> int:
+        """How much was written to it, or has reached it of its primary's."""
+        (line,) = (one for one in self("INFO", "replication").split() if b"master_repl_offset" in one)
+        return int(line.partition(b":")[2])
+
     def snapshot(self) -> bytes:
         """Everything that it holds now, as `restore` takes it."""
         self("SAVE")
@@ -147,9 +169,9 @@ def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[Server]:
-    """One server."""
-    server = Server(folder, *options)
+def serving(folder: Path, *options: str, cluster: bool = False) -> Iterator[Server]:
+    """One server; of a cluster it knows no other yet."""
+    server = Server(folder, *options, cluster=cluster)
     try:
         server.start()
         yield server
@@ -190,8 +212,14 @@ class Proxy:
         self._cutting = threading.Event()
         self._marked: bytes | None = None
         self.has_cut = threading.Event()
+        self._open: list[socket.socket] = []
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
+
+    def lead_to(self, target: int) -> None:
+        """From now on stand before another server; who is connected to the one before is cut off."""
+        self._target = target
+        _shut(*self._open)
 
     def cut_replies(self) -> None:
         """From now on close a connection in place of its next reply."""
@@ -219,6 +247,7 @@ class Proxy:
                 except OSError:  # it is away
                     client.close()
                     continue
+                self._open += [client, server]
                 cut = threading.Event()
                 lanes.append(threading.Thread(target=self._ask, args=(client, server, cut)))
                 lanes.append(threading.Thread(target=self._answer, args=(server, client, cut)))

@@ -16,8 +16,9 @@ from redis.retry import Retry
 
 from detector.config.kinds import redis_addresses
 from detector.config.options import RedisAt
-from detector.errors import BadSetup
+from detector.errors import BadSetup, Unavailable
 from detector.store.redis.encoding import Bounds
+from detector.store.redis.faults import REPLICA
 from detector.store.redis.nodes import Address, Nodes
 from detector.store.redis.store import RedisStore
 
@@ -64,7 +65,7 @@ def check(nodes: Nodes) -> Server:
 
     Raises:
         BadSetup: it is too old, or may throw keys away; or several were named that are no cluster.
-        Unavailable: it cannot be reached.
+        Unavailable: it cannot be reached, or is a replica.
     """
     primaries = nodes.primaries()
     if not nodes.is_cluster() and len(nodes.named) > 1:
@@ -83,6 +84,9 @@ def _check_one(nodes: Nodes, address: Address) -> tuple[str, str]:
         raise BadSetup(
             f"{name} {version} at {address[0]}:{address[1]} is too old: {oldest} is the first that does"
         )
+    # Else a worker would join its group, only to find then that it cannot write.
+    if _fields(nodes.ask_at(address, "INFO", "replication")).get("role") == "slave":
+        raise Unavailable(f"redis at {address[0]}:{address[1]} {REPLICA}")
     policy = _fields(nodes.ask_at(address, "INFO", "memory"))["maxmemory_policy"]
     # The volatile policies only take keys that have a time to live, and none of ours has.
     if policy.startswith("allkeys"):

@@ -7,6 +7,7 @@ from redis import exceptions
 
 from detector.errors import BadSetup, TailraceError, Unavailable
 
+REPLICA = "is a read-only replica: name the primary in redis.url"
 # Redis refuses before it does anything, and may do it later.
 _NOT_NOW = {
     "LOADING": "is still loading its data",
@@ -14,7 +15,7 @@ _NOT_NOW = {
     "CLUSTERDOWN": "belongs to a cluster that is down",
     "TRYAGAIN": "is moving the slot to another node",
     "ASK": "is moving the slot to another node",
-    "READONLY": "is a read-only replica: name the primary in redis.url",
+    "READONLY": REPLICA,
     "OOM": "is out of memory: raise maxmemory",
     "MISCONF": "cannot write its snapshot to disk, and refuses writes until it can",
     "NOREPLICAS": "has fewer replicas than min-replicas-to-write",
