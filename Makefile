@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready
 BENCHMARKS := bench-parse bench-watch bench-fit bench-stream bench-sources
 
-.PHONY: help setup demo up down test lint bench-train docs constraints servers clean bench-quality $(BENCHMARKS)
+.PHONY: help setup demo up down test lint bench-train bench-start docs constraints servers clean bench-quality $(BENCHMARKS)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,7 +64,10 @@ bench-quality: $(READY)
 bench-train: $(READY) ## measure training: events a second and memory, for each cell
 	$(BIN)/python -m benchmarks.train $(ARGS)
 
-bench-stream bench-sources: servers
+bench-start: $(READY) ## measure how long a worker takes from its start until it is ready
+	$(BIN)/python -m benchmarks.start $(ARGS)
+
+bench-stream bench-sources bench-start: servers
 
 servers: $(READY)
 	bash scripts/prepare-tests

@@ -154,7 +154,7 @@ def shares(stage: Stage, topic: str) -> dict[str, float]:
     name = f"{topic}-shares"
     if topic == "routed":
         topics.create(stage.broker, f"{name}-by-source", PARTITIONS)
-    found: dict[str, float] = _said("benchmarks.stream_shares", _configured(stage, topic, name))
+    found: dict[str, float] = _said("benchmarks.stream_shares", configured(stage, topic, name))
     return found
 
 
@@ -186,7 +186,8 @@ def made(stage: Stage, name: str) -> None:
         topics.create(stage.broker, f"{name}-by-source", PARTITIONS)
 
 
-def _configured(stage: Stage, topic: str, name: str, port: int = 0) -> Path:
+def configured(stage: Stage, topic: str, name: str, port: int = 0) -> Path:
+    """Write a worker's configuration."""
     text = {
         "bundle": str(stage.bundle), "broker": stage.broker, "redis": stage.redis, "name": name,
         "topic": topic, "webhook": stage.webhook, "routed": f"{name}-by-source",
@@ -201,7 +202,7 @@ def _configured(stage: Stage, topic: str, name: str, port: int = 0) -> Path:
 def worker(stage: Stage, name: str) -> Iterator[Running]:
     """A worker of the topic with that name."""
     port, errors = free_port(), stage.folder / f"{name}.err"
-    config = _configured(stage, name, name, port)
+    config = configured(stage, name, name, port)
     command = [sys.executable, "-m", "detector.cli", "worker", "--config", str(config)]
     with errors.open("wb") as said, subprocess.Popen(command, stderr=said) as process:
         try:
@@ -214,7 +215,7 @@ def until(running: Running, lines: int) -> Sample:
     """Wait until so many lines are kept."""
     pause, deadline_s, process = threading.Event(), perf_counter() + DEADLINE_S, running.process
     while process.poll() is None and perf_counter() < deadline_s:
-        sample = Sample(_kept(running.port), _cpu_s(process.pid), perf_counter())
+        sample = Sample(_kept(running.port), cpu_seconds(process.pid), perf_counter())
         if sample.lines >= lines:
             return sample
         pause.wait(LOOK_S)
@@ -229,7 +230,7 @@ def _kept(port: int) -> int:
     return 0
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """User and system time of all threads of a process (proc_pid_stat(5), fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
