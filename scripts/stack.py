@@ -1,9 +1,10 @@
 """Start what docker-compose.yml starts, without Docker, on loopback ports: `stack.py up` or `down`.
 
 A broker, a Redis with an append-only file and a worker keep running; sample logs go through them once.
-Everything they write lies in .stack/.
+Everything they write lies in one folder, .stack unless another is given.
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
@@ -24,8 +26,6 @@ from tests.servers import topics
 from tests.servers.kafka import Broker, free_ports
 from tests.servers.redis import Server
 
-STACK, BUNDLE = Path(".stack"), Path("demo-out/bundle")
-PIDS, CONFIG, LOG = STACK / "pids.json", STACK / "tailrace.toml", STACK / "worker.log"
 RECORDING = Path("tests/fixtures/redis/bad-reload")
 TAILRACE = str(Path(sys.executable).with_name("tailrace"))
 TOPIC, PARTITIONS = "logs", 4
@@ -50,58 +50,87 @@ path = {alerts}
 """
 
 
-def up() -> None:
-    """Start everything, send the sample logs, and say where to look."""
-    if PIDS.exists():
+class Stack(NamedTuple):
+    """Where everything lies."""
+
+    folder: Path
+    bundle: Path
+
+    @property
+    def pids(self) -> Path:
+        """What is to be stopped."""
+        return self.folder / "pids.json"
+
+    @property
+    def config(self) -> Path:
+        """The worker's configuration."""
+        return self.folder / "tailrace.toml"
+
+    @property
+    def log(self) -> Path:
+        """What the worker says."""
+        return self.folder / "worker.log"
+
+    @property
+    def alerts(self) -> Path:
+        """The alerts as they come."""
+        return self.folder / "alerts.jsonl"
+
+
+def up(stack: Stack, seconds: float) -> None:
+    """Start everything, send the sample logs in so many seconds, and say where to look."""
+    if stack.pids.exists():
         raise SystemExit("it is up already, or was not stopped: make down")
-    shutil.rmtree(STACK, ignore_errors=True)
-    (STACK / "kafka").mkdir(parents=True)
+    shutil.rmtree(stack.folder, ignore_errors=True)
+    (stack.folder / "kafka").mkdir(parents=True)
     say("1/3  Starting Kafka, Redis and a worker")
-    broker = Broker(STACK / "kafka")
-    redis = Server((STACK / "redis").absolute(), "--appendonly", "yes")
+    broker = Broker(stack.folder / "kafka")
+    redis = Server((stack.folder / "redis").absolute(), "--appendonly", "yes")
     broker.start()
-    note("kafka", broker.pid)
+    note(stack, "kafka", broker.pid)
     redis.start()
-    note("redis", redis.pid)
+    note(stack, "redis", redis.pid)
     topics.create(broker.address, TOPIC, PARTITIONS)
     (port,) = free_ports(1)
-    write_config(broker.address, redis.url, port)
-    tailrace("topics", "create", "--partitions", str(PARTITIONS), "--replication", "1")
-    with LOG.open("wb") as log:
-        command = [TAILRACE, "worker", "--config", str(CONFIG)]
+    write_config(stack, broker.address, redis.url, port)
+    tailrace(stack, "topics", "create", "--partitions", str(PARTITIONS), "--replication", "1")
+    with stack.log.open("wb") as log:
+        command = [TAILRACE, "worker", "--config", str(stack.config)]
         worker = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    note("worker", worker.pid)
-    ready = f"the worker is not ready: see {LOG}"
+    note(stack, "worker", worker.pid)
+    ready = f"the worker is not ready: see {stack.log}"
     until(lambda: worker.poll() is not None or answers(port, "/readyz"), READY_S, ready)
     if worker.poll() is not None:
-        raise SystemExit(LOG.read_text().strip())
+        raise SystemExit(stack.log.read_text().strip())
     say(f"2/3  Sending four recorded hours to the topic {TOPIC}; somebody misconfigures Redis at 16:06")
-    asyncio.run(ship(broker.address))
-    alerts = STACK / "alerts.jsonl"
-    until(lambda: alerts.exists() and alerts.stat().st_size > 0, ALERT_S, f"no alert has come: see {LOG}")
+    asyncio.run(ship(broker.address, seconds))
+    alerts = stack.alerts
+    until(
+        lambda: alerts.exists() and alerts.stat().st_size > 0, ALERT_S, f"no alert has come: see {stack.log}"
+    )
     say("3/3  The alerts, read back from Redis")
-    tailrace("alerts", "list")
+    tailrace(stack, "alerts", "list")
     say("It goes on running")
     print(f"  alerts as they come    tail -f {alerts}")
-    print(f"  what the worker says   tail -f {LOG}")
+    print(f"  what the worker says   tail -f {stack.log}")
     print(f"  metrics and health     http://127.0.0.1:{port}/metrics  /readyz  /livez")
-    print(f"  partitions and lag     .venv/bin/tailrace shards --config {CONFIG}")
+    print(f"  partitions and lag     .venv/bin/tailrace shards --config {stack.config}")
     print(f"  Kafka {broker.address}, topic {TOPIC} · {redis.url}")
     print("  stop all of it         make down")
 
 
-def down() -> None:
+def down(stack: Stack) -> None:
     """Stop what `up` started, the worker first."""
-    pids = json.loads(PIDS.read_text()) if PIDS.exists() else {}
+    pids = json.loads(stack.pids.read_text()) if stack.pids.exists() else {}
     for name, pid in reversed(pids.items()):
-        if is_ours(pid):
+        if is_ours(stack, pid):
             os.kill(pid, signal.SIGTERM)
-            until(lambda pid=pid: not is_ours(pid), STOP_S, f"{name} does not end: kill {pid}")
+            until(lambda pid=pid: not is_ours(stack, pid), STOP_S, f"{name} does not end: kill {pid}")
             print(f"stopped {name}")
-    PIDS.unlink(missing_ok=True)
+    stack.pids.unlink(missing_ok=True)
 
 
-async def ship(broker: str) -> None:
+async def ship(broker: str, seconds: float) -> None:
     """Write the recording as a log shipper does: a JSON object a line, without a key."""
     producer = AIOKafkaProducer(bootstrap_servers=broker, compression_type="zstd")
     await producer.start()
@@ -114,27 +143,27 @@ async def ship(broker: str) -> None:
                     # A shipper reads a file into one partition at a time; here it stays with one.
                     await producer.send(TOPIC, json.dumps(record).encode(), partition=place % PARTITIONS)
             await producer.flush()
-            await asyncio.sleep(SECONDS / STEPS)
+            await asyncio.sleep(seconds / STEPS)
     finally:
         await producer.stop()
 
 
-def write_config(broker: str, redis: str, port: int) -> None:
+def write_config(stack: Stack, broker: str, redis: str, port: int) -> None:
     """The worker's configuration."""
     values = {
-        "bundle": str(BUNDLE),
+        "bundle": str(stack.bundle),
         "broker": broker,
         "redis": redis,
         "web": f"127.0.0.1:{port}",
-        "alerts": str(STACK / "alerts.jsonl"),
+        "alerts": str(stack.alerts),
     }
     quoted = {name: json.dumps(value) for name, value in values.items()}
-    CONFIG.write_text(SETTINGS.format(topic=TOPIC, **quoted))
+    stack.config.write_text(SETTINGS.format(topic=TOPIC, **quoted))
 
 
-def tailrace(*words: str) -> None:
+def tailrace(stack: Stack, *words: str) -> None:
     """Run a command of the product."""
-    subprocess.run([TAILRACE, *words, "--config", str(CONFIG)], check=True)
+    subprocess.run([TAILRACE, *words, "--config", str(stack.config)], check=True)
 
 
 def answers(port: int, path: str) -> bool:
@@ -147,14 +176,14 @@ def answers(port: int, path: str) -> bool:
         return False
 
 
-def note(name: str, pid: int) -> None:
+def note(stack: Stack, name: str, pid: int) -> None:
     """Remember what `down` is to stop."""
-    pids = json.loads(PIDS.read_text()) if PIDS.exists() else {}
-    PIDS.write_text(json.dumps({**pids, name: pid}))
+    pids = json.loads(stack.pids.read_text()) if stack.pids.exists() else {}
+    stack.pids.write_text(json.dumps({**pids, name: pid}))
 
 
-def is_ours(pid: int) -> bool:
-    """Whether the process runs, and is one that works in .stack/: numbers are given out again."""
+def is_ours(stack: Stack, pid: int) -> bool:
+    """Whether the process runs, and is one that works in the folder: numbers are given out again."""
     try:
         os.kill(pid, 0)
         state, command = (Path(f"/proc/{pid}/{name}").read_bytes() for name in ("stat", "cmdline"))
@@ -162,7 +191,8 @@ def is_ours(pid: int) -> bool:
         return False
     except FileNotFoundError:
         return not Path("/proc").exists()  # nobody tells
-    return b") Z " not in state and (str(STACK).encode() in command or b"redis-server" in command)
+    works_here = str(stack.folder).encode() in command or b"redis-server" in command
+    return b") Z " not in state and works_here
 
 
 def until(holds: Callable[[], bool], most_s: float, otherwise: str) -> None:
@@ -180,7 +210,20 @@ def say(text: str) -> None:
     print(f"\n{bold}{text}{plain}", flush=True)
 
 
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["up", "down"])
+    parser.add_argument("--folder", type=Path, default=Path(".stack"))
+    parser.add_argument("--bundle", type=Path, default=Path("demo-out/bundle"))
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for the sample logs")
+    given = parser.parse_args()
+    stack = Stack(given.folder, given.bundle)
+    if given.what == "up":
+        up(stack, given.seconds)
+    else:
+        down(stack)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] not in (["up"], ["down"]):
-        raise SystemExit("say up or down")
-    {"up": up, "down": down}[sys.argv[1]]()
+    main()

@@ -1,6 +1,7 @@
 """What is shipped for containers, Kubernetes and systemd: valid, pinned, and in step with the program."""
 
 import configparser
+import json
 import shlex
 import subprocess
 import sys
@@ -75,11 +76,27 @@ def test_what_compose_waits_for_is_there() -> None:
             assert wanted["condition"] != "service_healthy" or "healthcheck" in services[name]
 
 
+def image(instruction: str) -> list[str]:
+    """What follows each instruction of this name in the Dockerfile."""
+    lines = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    return [line.removeprefix(f"{instruction} ") for line in lines if line.startswith(f"{instruction} ")]
+
+
+def test_what_the_image_is_made_of_is_there() -> None:
+    """And what asks whether the worker lives is in it."""
+    copied = [line.split() for line in image("COPY")]
+    assert [name for *names, _ in copied for name in names if not (ROOT / name).exists()] == []
+    checks = [json.loads(line.partition("CMD ")[2]) for line in image("HEALTHCHECK")]
+    assert len(checks) == 2
+    assert {check[-1] for check in checks} <= {target for *_, target in copied}
+
+
 def commands() -> list[list[str]]:
     """The words that every container and unit gives to the program."""
     found = [
         service["command"] for service in compose().values() if "build" in service and "command" in service
     ]
+    found += [json.loads(line) for line in image("CMD")]
     for one in manifests():
         if one["kind"] == "Deployment":
             pod = one["spec"]["template"]["spec"]
