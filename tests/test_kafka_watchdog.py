@@ -4,14 +4,19 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from structlog.testing import capture_logs
 
 from detector.errors import Stuck, Unavailable
 from detector.inputs.kafka.app import App, build
 from detector.inputs.kafka.feed import Begin, PartitionBatch, Shard
 from detector.inputs.kafka.member import Member
 from detector.inputs.kafka.run import run, serve
+from detector.inputs.kafka.watchdog import UNGIVEN
 from tests.kafka_feeds import Keeper, Running, Stop, feed_of, lines_of, read_all, running
 from tests.servers import topics
 from tests.servers.kafka import Broker
@@ -85,13 +90,49 @@ def test_an_idle_worker_and_one_without_shards_are_left_alone(kafka: Broker) -> 
     """Nothing to read is no stall, nor is a group with more members than shards."""
     topics.create(kafka.address, "idle")
     topics.produce(kafka.address, "idle", lines_of(10))
-    feed, keeper = feed_of(kafka.address, "idle", stall_timeout_s=0.6), Keeper()
+    feed, keeper = feed_of(kafka.address, "idle", stall_timeout_s=1.5), Keeper()
     with running(feed, keeper) as first, running(feed, keeper) as second:
         until(lambda: keeper.count == 10 or first.has_ended)
         ticks = keeper.quiet_s[keeper.begins[-1][0]]
-        until(lambda: max(ticks, default=0.0) > 2.0 or first.has_ended or second.has_ended)
+        until(lambda: max(ticks, default=0.0) > 3.0 or first.has_ended or second.has_ended)
         assert not first.has_ended
         assert not second.has_ended
+
+
+@contextmanager
+def hanging_member(broker: Broker, topic: str) -> Iterator[None]:
+    """Somebody of the group who has its shards and says nothing any more, for much longer than the test."""
+
+    async def join() -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            topic,
+            group_id=f"{topic}-group",
+            bootstrap_servers=broker.address,
+            session_timeout_ms=120_000,
+            rebalance_timeout_ms=120_000,
+        )
+        await consumer.start()
+        while not consumer.assignment():  # noqa: ASYNC110  (the client gives no other sign)
+            await asyncio.sleep(0.01)
+        return consumer
+
+    with closing(asyncio.new_event_loop()) as loop:
+        consumer = loop.run_until_complete(join())
+        yield  # and nobody runs its loop
+        loop.run_until_complete(consumer.stop())
+
+
+def test_a_group_that_gives_out_nothing_is_told_of(kafka: Broker) -> None:
+    """A member that hangs holds up the others: a new start changes nothing, and silence helps nobody."""
+    topics.create(kafka.address, "ungiven")
+    feed, keeper = feed_of(kafka.address, "ungiven", stall_timeout_s=1.5), Keeper()
+    with ExitStack() as stack, capture_logs() as logs:
+        with hanging_member(kafka, "ungiven"):
+            worker = stack.enter_context(running(feed, keeper))
+            until(lambda: worker.has_ended or sum(entry["event"] == UNGIVEN for entry in logs) > 1)
+        until(lambda: worker.has_ended or bool(keeper.held))
+    first, second, *_ = (entry["waited_s"] for entry in logs if entry["event"] == UNGIVEN)
+    assert (first >= 1.5, second >= 3.0) == (True, True)
 
 
 class Failing(Keeper):

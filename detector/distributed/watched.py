@@ -10,6 +10,7 @@ from detector.web.health import Health
 SHARDS, STORE = "shards", "store"
 CONDITIONS = (SHARDS, STORE)
 NONE_HELD = "none is held"
+JOINING = "waiting for the group to give out partitions"
 
 
 class Watched:
@@ -23,6 +24,7 @@ class Watched:
         """Hold no shards yet; `after` is called when something was done, in the same thread."""
         self._work, self._health, self._metrics, self._after = work, health, metrics, after
         self._held: set[Shard] = set()
+        health.ready(SHARDS, False, JOINING)
 
     def fence(self, shard: Shard) -> int | None:
         """Where the shard has come to, None where nobody has begun it."""

@@ -52,6 +52,7 @@ class Lanes:
 
     rebalances: int = 0
     begun: int = -1  # the assignment whose fences were read
+    spare: int = -1  # the assignment that gave us none
     lanes: dict[Shard, Lane] = field(default_factory=dict)
     stopped: dict[Shard, str] = field(default_factory=dict)
 
@@ -59,6 +60,11 @@ class Lanes:
     def is_open(self) -> bool:
         """Whether this assignment's shards are being read."""
         return self.begun == self.rebalances
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether the group has said that nothing is ours."""
+        return self.spare == self.rebalances
 
     def queue(self, batch: PartitionBatch) -> None:
         """Note that a batch is on its way."""

@@ -160,6 +160,7 @@ class Member:
 
     def stand_by(self) -> None:
         """Note that the group has given out its shards, and none of them to us."""
+        self.lanes.spare = self.lanes.rebalances
         log.info("no shard is left for this worker, standing by")
         self._spare()
 

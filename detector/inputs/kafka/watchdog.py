@@ -14,6 +14,7 @@ from detector.inputs.kafka.member import Member
 
 ANSWER_S = 5.0  # for the broker to say where the logs end
 LOOKS = 6  # in one stall timeout
+UNGIVEN = "the group gives out no partitions, a member or its coordinator may hang: waiting"
 
 log = structlog.get_logger("kafka")
 
@@ -26,6 +27,8 @@ class Watchdog:
         self._member, self._thread = member, thread
         self._marks: dict[str, tuple[object, float]] = {}
         self._unanswered_s: float | None = None  # since when the client gives no answer
+        self._ungiven_s: float | None = None  # since when the group has not said what is ours
+        self._patience_s = 0.0  # until that is said, once more
 
     async def watch(self) -> None:
         """Look again and again; ends with what is wrong.
@@ -51,6 +54,7 @@ class Watchdog:
             await self._ask_anew(shards)
             return
         self._unanswered_s = None
+        self._say_ungiven(shards)
         if shards and not member.lanes.is_open and self._still("assignment", member.lanes.rebalances):
             raise Stuck(f"shards were assigned {limit_s:.0f} s ago and none has begun: ending")
         for shard, lane in member.lanes.lanes.items():
@@ -64,6 +68,23 @@ class Watchdog:
                     f"{shard}: {waiting} offsets wait and nothing was read for {limit_s:.0f} s: ending, "
                     "so that a new start goes on from the fence"
                 )
+
+    def _say_ungiven(self, shards: list[Shard]) -> None:
+        """Warn while the group gives nothing out, each time after twice as long.
+
+        A new start would be one member more that waits: whoever hangs is another one, or the coordinator.
+        Who had shards before keeps them by name until others come, and is ended where none do.
+        """
+        feed, now_s = self._member.feed, time.monotonic()
+        if shards or self._member.lanes.is_spare:
+            self._ungiven_s = None
+            return
+        if self._ungiven_s is None:
+            self._ungiven_s, self._patience_s = now_s, feed.stall_timeout_s
+        waited_s = now_s - self._ungiven_s
+        if waited_s > self._patience_s:
+            self._patience_s *= 2
+            log.warning(UNGIVEN, group=feed.group, waited_s=round(waited_s, 1))
 
     def _still(self, what: str, mark: object) -> bool:
         """Whether this has not changed for the whole timeout."""
