@@ -38,9 +38,9 @@ down: ## stop what `make up` started
 demo-out/bundle: $(READY)
 	bash scripts/demo.sh
 
-# Half of the time tests wait for servers and time-outs: two processes use two cores. Each takes whole files.
+# Half of the time tests wait for servers and time-outs: three processes use two cores. Each takes whole files.
 test: servers ## run the tests (ARGS='-k pattern' for pytest; KAFKA=3.9.1, REDIS_SERVER=valkey-server for other servers)
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(READY) ## random faults under load (MINUTES=10, SEED=n to repeat a choice of faults)
 	bash scripts/prepare-tests

@@ -23,7 +23,18 @@ settings.load_profile("tailrace")
 FITTED = {"jobs": (JOBS,), "bundles": SYSTEMS, "session_bundle": ("sessions",)}  # what fixtures ask for
 
 # Begun first, so that no process is left with one of them when the others have nothing to do any more.
-LONG = ("test_worker_faults", "test_kafka_group", "test_sessions", "test_fit_topic")
+LONG = (
+    "test_kill",
+    "test_redis_away",
+    "test_kafka_away",
+    "test_sessions",
+    "test_kafka_group",
+    "test_crew",
+    "test_routing",
+    "test_told_to_end",
+    "test_second_reader",
+    "test_fit_topic",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -207,6 +207,9 @@ class Stage:
         number = PARTITIONS if self.keyed else ROUTED
         shards = [f"{scored(self.topic, keyed=self.keyed)}-{partition}" for partition in range(number)]
         return [key(self.at.key_prefix, shard, part, receiver) for shard in shards]
+
+
+Staged = Callable[..., AbstractContextManager[Stage]]  # makes the stage of a topic, on a test's servers
 
 
 @contextmanager

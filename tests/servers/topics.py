@@ -7,6 +7,7 @@ from itertools import repeat
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
@@ -15,14 +16,26 @@ READ_S = 30.0  # deadline for what is known to be there
 
 
 def create(address: str, topic: str, partitions: int = 1, **config: str) -> None:
-    """Make a topic; `retention_ms="1"` sets `retention.ms`."""
+    """Make a topic, and come back when the broker knows it; `retention_ms="1"` sets `retention.ms`."""
     settings = {name.replace("_", "."): value for name, value in config.items()}
 
     async def made() -> None:
         async with admin_of(address) as admin:
             await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=settings)])
+            while not await _is_known(admin, topic):  # noqa: ASYNC110  (nobody tells us)
+                await asyncio.sleep(0.01)
 
     asyncio.run(made())
+
+
+async def _is_known(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    """Whether its partitions have a leader and its settings can be asked for."""
+    [described] = await admin.describe_topics([topic])
+    asked = ConfigResource(ConfigResourceType.TOPIC, topic)
+    [answer] = await admin.describe_configs([asked])
+    [(code, *_)] = answer.resources
+    leaders = [partition["leader"] for partition in described["partitions"]]
+    return not described["error_code"] and code == 0 and bool(leaders) and -1 not in leaders
 
 
 def delete(address: str, topic: str) -> None:
