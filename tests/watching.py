@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -132,12 +133,11 @@ def commits_of(state: Path) -> int:
 
 def until(holds: Callable[[], bool]) -> None:
     """Ask again and again until something holds."""
-    pause = threading.Event()
-    for _ in range(int(DEADLINE_S / PAUSE_S)):
-        if holds():
-            return
+    pause, deadline_s = threading.Event(), time.monotonic() + DEADLINE_S
+    while not holds():
+        if time.monotonic() > deadline_s:
+            raise AssertionError("this has not come true in time")
         pause.wait(PAUSE_S)
-    raise AssertionError("this has not come true in time")
 
 
 @contextmanager

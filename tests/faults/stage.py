@@ -174,14 +174,15 @@ class Stage:
         return replayed(self.core, log)
 
     def _is_read(self) -> bool:
-        """Whether everything is judged that was routed."""
+        """Whether everything is judged that was routed: up to the fence, or nothing but markers behind it."""
         if self.keyed:
             return True
         with suppress(Unavailable, KafkaError):
             ends = topics.ends(self.broker, scored(self.topic, keyed=False), ROUTED)
-            found = fences(self.at)
+            told, found = topics.all_committed(self.broker, self.topic), fences(self.at)
             return all(
-                found.get(f"{topic}-{partition}", -1) + 1 >= end for (topic, partition), end in ends.items()
+                max(found.get(f"{topic}-{partition}", -1) + 1, told.get((topic, partition), 0)) >= end
+                for (topic, partition), end in ends.items()
             )
         return False
 
