@@ -2,6 +2,7 @@
 
 import configparser
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -66,6 +67,14 @@ def test_what_compose_mounts_is_there() -> None:
             source = volume.split(":")[0]
             if source.startswith("./") and not source.startswith(GENERATED):
                 assert (ROOT / source).is_file(), source
+
+
+def test_what_prometheus_watches_is_counted() -> None:
+    """An alert on a metric that is not there never fires; other tests hold docs/metrics.md to the program."""
+    known = re.findall(r"`(tailrace_\w+)`", (ROOT / "docs" / "metrics.md").read_text())
+    watched = re.findall(r"tailrace_\w+", (DEPLOY / "compose" / "rules.yml").read_text())
+    assert watched
+    assert {name.removesuffix("_bucket") for name in watched} <= set(known)
 
 
 def test_what_compose_waits_for_is_there() -> None:
