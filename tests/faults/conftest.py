@@ -23,7 +23,7 @@ def rng() -> random.Random:
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+def small_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     """A bundle of sessions, and one of long-lived sources."""
     paths = {session: tmp_path_factory.mktemp("bundle") for session in (True, False)}
     for session, path in paths.items():
@@ -33,14 +33,19 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 @pytest.fixture
 def on_stage(
-    kafka: Broker, redis: Server, bundles: dict[bool, Path], rng: random.Random, tmp_path: Path
+    kafka: Broker, redis: Server, small_bundles: dict[bool, Path], rng: random.Random, tmp_path: Path
 ) -> Staged:
     """Makes the stage of one topic, on the shared servers unless others are named."""
 
     def make(topic: str, *, session: bool = True, **options: Any) -> AbstractContextManager[Stage]:
         servers = {"broker": kafka.address, "redis": redis.url}
         return staged(
-            tmp_path, topic=topic, bundle=bundles[session], session=session, rng=rng, **servers | options
+            tmp_path,
+            topic=topic,
+            bundle=small_bundles[session],
+            session=session,
+            rng=rng,
+            **servers | options,
         )
 
     return make
