@@ -52,7 +52,8 @@ class There:
         since_ms = min(self._again_ms.values())
         self._newest = newest(self._connection, self._topic, self._again_ms, since_ms)
         behind = {partition: last for partition, last in self._newest[shard].items() if last > fence}
-        _log.warning("lines that are routed already are left out", shard=str(shard), up_to=behind)
+        if behind:
+            _log.warning("lines that are routed already are left out", shard=str(shard), up_to=behind)
 
     def newest(self, shard: Shard) -> Mapping[int, int]:
         """The offset of the newest line of the shard that is known to be in each partition."""

@@ -88,7 +88,7 @@ def sleep(it: Round) -> None:
 
 def broker_dies(it: Round) -> None:
     """Kill -9 of the broker."""
-    it.stage.kill_broker(it.broker)
+    it.broker.kill()
     it.wait(2.0)
     it.broker.start()
 

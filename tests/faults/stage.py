@@ -5,7 +5,6 @@ Talks to broker and Redis, serves a webhook, starts worker processes.
 
 import json
 import random
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -21,18 +20,16 @@ from detector.errors import Unavailable
 from detector.shard.core import Core, Rules, build
 from detector.store.redis.connect import nodes_at
 from detector.store.redis.keys import key
-from tests.faults.crew import Crew, pause, wake
+from tests.faults.crew import Crew
 from tests.faults.load import Load
 from tests.faults.notices import Notices
 from tests.receiver import SECRET
 from tests.servers import topics
-from tests.servers.kafka import Broker
 from tests.watching import until
 from tests.workers import Revisions, States, come_to, fences, replayed
 
 K = TypeVar("K")
 PARTITIONS, ROUTED = 4, 3
-SETTLED_S = 0.3  # after which a broker has ended what it was told to
 SETTLE_S = 15.0  # half of what a session may be silent, so that no tick ends the last ones
 RULES = Rules(budget=10.0, resolve_after_s=300.0)
 CONFIG = """
@@ -103,20 +100,6 @@ class Stage:
             raise AssertionError(
                 f"{error}; {self.done()} of {len(self.load.lines)} lines: {self.crew.last_words()}"
             ) from error
-
-    def kill_broker(self, broker: Broker) -> None:
-        """Kill -9 of the broker; with transactions open, but none of them about to end.
-
-        Kafka 4.3.1 that is killed between deciding to commit and writing the markers comes up, notes the
-        transaction as ended and never writes them: what it held stays undecided for ever.
-        """
-        workers = [worker for worker in self.crew.workers if worker.exitcode is None]
-        for worker in workers:
-            pause(worker)
-        threading.Event().wait(SETTLED_S)
-        broker.kill()
-        for worker in workers:
-            wake(worker)
 
     def come_on(self, lines: int = 1) -> None:
         """Wait until so many more lines are in the store than now."""

@@ -37,7 +37,7 @@ def test_a_broker_that_dies_is_outwaited(on_stage: Staged, own: Broker, keyed: b
     with on_stage(f"broker-dies-{keyed:d}", broker=own.address, keyed=keyed) as stage:
         for _ in range(2):
             stage.come_on(100)
-            stage.kill_broker(own)
+            own.kill()
             own.start()
         stage.come_on(100)
         stage.finish()
@@ -52,7 +52,7 @@ def test_told_to_end_while_kafka_is_away_it_is_gone_in_time(
     with on_stage(f"kafka-{fault}-{keyed:d}", broker=own.address, keyed=keyed) as stage:
         stage.come_on(100)
         if fault == "dies":
-            stage.kill_broker(own)
+            own.kill()
         else:
             own.freeze()
         stage.crew.let_go(stage.crew.workers[0])
