@@ -143,6 +143,106 @@ def test_faults_of_a_secret_never_show_it(toml: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_wrong_in_one_way_hides_nothing_else(toml: Path, tmp_path: Path) -> None:
+    """Faults of single keys, contradictions between them and what a start would refuse are one list."""
+    none, log = tmp_path / "none", tmp_path / "app.log"
+    toml.write_text(
+        f"""
+        [input]
+        paths = ["{log}"]
+        start = "2026-11-21T09:00:00Z"
+        [state]
+        path = "{tmp_path}"
+        [bundle]
+        path = "{none}"
+        [kafka]
+        sasl_mechanism = "PLAIN"
+        password_file = "{none}"
+        key_file = "{none}"
+        session_timeout_s = 0
+        [redis]
+        url = "rediss://db"
+        ca_file = "{none}"
+        cert_file = "{none}"
+        [[receivers.webhook]]
+        name = "a"
+        url = "https://me:hunter2@x"
+        secret_file = "{none}"
+        [[receivers.webhook]]
+        name = "b"
+        url = "https://x"
+        ca_file = "{none}"
+        [[receivers.jsonl]]
+        name = "a"
+        path = "{none / "alerts.jsonl"}"
+        [[receivers.jsonl]]
+        name = "c"
+        path = "{log}"
+        [[receivers.kafka]]
+        name = "d"
+        topic = "alerts"
+        """
+    )
+    expected = [
+        "receivers.webhook.0.secret_file: cannot be read",
+        "kafka.password_file: cannot be read",
+        "kafka.session_timeout_s: has to be greater than 0",
+        "receivers.webhook.0.url: a password in an address",
+        "kafka: PLAIN sends the password as it is",
+        "kafka: certificates need tls",
+        "kafka: a key_file needs the certificate",
+        "receivers: a names two receivers",
+        f"state file {tmp_path}: this is a folder",
+        f"{log} is written by this command and is among its inputs",
+        f"file of the receiver a {none}/alerts.jsonl: there is no folder",
+        "receivers.kafka: no brokers are named",
+        "receiver b: ca_file: not usable",
+        f"{none} is no bundle",
+        "input.start is 2026-11-21T09:00:00Z: a file cannot be begun at a time",
+    ]
+    _assert_all_are_said(toml, expected)
+    of_worker = toml.read_text().replace("[kafka]", '[kafka]\ntopics = ["logs"]\nbrokers = ["kafka"]')
+    toml.write_text(of_worker.replace(f'[bundle]\n        path = "{none}"', ""))
+    gone = ("input.start is", f"{none} is no bundle", "receivers.kafka: no brokers")
+    more = [
+        "kafka.brokers.0: not a broker",
+        "no bundle is named",
+        "redis.ca_file: not",
+        "redis.cert_file: not",
+    ]
+    _assert_all_are_said(toml, [*(one for one in expected if not one.startswith(gone)), *more])
+
+
+def _assert_all_are_said(toml: Path, expected: list[str]) -> None:
+    with pytest.raises(BadSetup) as raised:
+        check_config(config=toml)
+    said = str(raised.value).splitlines()
+    assert [one for one in expected if not any(one in line for line in said)] == []
+    assert len(said) == len(expected), said
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "lines"),
+    [
+        ("input = 3", 1),
+        ('[[receivers.webhook]]\nname = "a"\nurl = "https://x:y"', 1),
+        ("[receivers]\nwebhook = 3", 1),
+        ("[[receivers.jsonl]]", 2),
+        ("[receivers]\njsonl = [3]", 1),
+        ("[receivers]\nhook = 3", 1),
+        ('[[receivers.kafka]]\nname = "a"\ntopic = "b c"\nmore = 1\n[logs]\nlevel = 1', 4),
+        ('[kafka]\ntopics = ["a"]\nbrokers = 3\n[redis]\nurl = "x"', 3),
+    ],
+)
+def test_whatever_is_wrong_the_rest_is_still_looked_at(toml: Path, wrong: str, lines: int) -> None:
+    """What has to be set aside is no fault of its own: nothing is said twice, or of what was set aside."""
+    toml.write_text(wrong)
+    with pytest.raises(BadSetup) as raised:
+        check_config(config=toml)
+    assert len(str(raised.value).splitlines()) == lines, str(raised.value)
+
+
 def test_two_receivers_of_one_name_are_refused(toml: Path) -> None:
     """The outbox knows receivers by name."""
     toml.write_text(

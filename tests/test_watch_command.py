@@ -312,6 +312,7 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
     ({"state": "logs/app.log"}, 2, "is among its inputs"),
     ({"state": "bundle/model.onnx"}, 2, "is no state file"),
     ({"state": "stat/state.db"}, 2, "/stat; create it or correct the path"),
+    ({"state": "logs"}, 2, "/logs: this is a folder; name a file"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""`tailrace check-config`: print what holds, or everything that is wrong. Reads the environment."""
+"""`tailrace check-config`: print what holds, or everything that is wrong. Reads files and the environment."""
 
 import os
 import sys
@@ -17,7 +17,10 @@ def check_config(
     Raises:
         BadSetup: with one line for every fault; the command then exits with 2.
     """
-    from detector.config import load  # noqa: PLC0415  # slow to import, and --help need not wait
+    from detector.cli.refusals import of_all, refuse  # noqa: PLC0415  # slow to import: --help need not wait
+    from detector.config import look  # noqa: PLC0415
     from detector.config.reference import effective  # noqa: PLC0415
 
-    sys.stdout.write(effective(load(config, os.environ)))
+    looked = look(config, os.environ)
+    refuse([*looked.faults, *of_all(looked.settings)])
+    sys.stdout.write(effective(looked.settings))

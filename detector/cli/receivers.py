@@ -4,7 +4,6 @@ from functools import partial
 from typing import Literal
 
 from detector.config import Settings
-from detector.errors import BadSetup
 from detector.inputs.kafka.connection import connection_at
 from detector.notify.receivers import (
     STDOUT,
@@ -18,13 +17,7 @@ from detector.notify.topic import Putting
 
 
 def receivers_of(settings: Settings, output: Literal["text", "json"] | None) -> list[Receiver]:
-    """The configured receivers, and standard output; without a form only where nobody else is.
-
-    Raises:
-        BadSetup: a topic is to be written to, and no brokers are named.
-    """
-    if settings.receivers.kafka and not settings.kafka.brokers:
-        raise BadSetup("receivers.kafka: no brokers are named: set brokers of [kafka], such as HOST:9092")
+    """The configured receivers, and standard output; without a form only where nobody else is."""
     webhooks = [
         WebhookReceiver(
             name=webhook.name,

@@ -16,6 +16,7 @@ from detector.shard.core import Core, Rules, build
 from detector.shard.reader import Bounds
 
 EXIT_INTERRUPTED = 130
+NO_BUNDLE = "no bundle is named: give --bundle DIR, or set bundle.path in the configuration"
 COLLECT_AFTER = 100_000  # objects more than before
 
 
@@ -45,7 +46,7 @@ def core_of(
     """
     path = bundle or settings.bundle.path
     if path is None:
-        raise BadSetup("no bundle is named: give --bundle DIR, or set bundle.path in the configuration")
+        raise BadSetup(NO_BUNDLE)
     rules = Rules(
         budget=budget if budget is not None else settings.alerts.budget,
         new_messages=settings.alerts.new_messages,

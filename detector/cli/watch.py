@@ -1,12 +1,12 @@
 """`tailrace watch`: follow files and alert. The work is in `watching`, which --help need not wait for."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from detector.cli.options import BundleDir, ConfigFile, Format, InputOptions, Inputs
-from detector.cli.outputs import need_folder
 from detector.errors import BadSetup
 
 
@@ -37,6 +37,7 @@ def watch(
     Example: tailrace watch app.log --bundle bundle --state tailrace.db
     """
     from detector.cli.receivers import putting_of, receivers_of  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.cli.refusals import STARTS, of_loops, of_receivers, of_start, of_state, refuse  # noqa: PLC0415
     from detector.cli.start import core_of, read_settings  # noqa: PLC0415
     from detector.cli.watching import Order, run  # noqa: PLC0415
 
@@ -46,24 +47,20 @@ def watch(
         raise BadSetup("nothing to watch: name files, folders or globs, or set input.paths")
     if path is None:
         raise BadSetup("no state file is named: give --state FILE, or set state.path in the configuration")
-    need_folder(path, "state file")
-    for jsonl in settings.receivers.jsonl:
-        need_folder(jsonl.path, f"file of the receiver {jsonl.name}")
+    settings = replace(
+        settings,
+        input=replace(settings.input, paths=tuple(named)),
+        state=replace(settings.state, path=path),
+    )
+    begin = start or ("start" if once else STARTS.get(settings.input.start))
+    late = () if begin else of_start(settings)
+    refuse([*late, *of_state(settings), *of_loops(settings), *of_receivers(settings)])
     order = Order(
         inputs=named,
         state=path,
         once=once,
-        start=start or ("start" if once else _start(settings.input.start)),
+        start=begin or "end",
         receivers=receivers_of(settings, format),
         putting=putting_of(settings),
     )
     return run(order, settings, core_of(settings, bundle, options, named))
-
-
-def _start(configured: str) -> Literal["start", "end"]:
-    """Where the configuration says to begin in a file."""
-    if configured in {"start", "earliest"}:
-        return "start"
-    if configured in {"end", "latest"}:
-        return "end"
-    raise BadSetup(f"input.start is {configured}: a file cannot be begun at a time; write start or end")

@@ -1,6 +1,5 @@
 """What `tailrace watch` does. Reads files, writes the state file, sends alerts, takes signals."""
 
-import os
 import random
 import sys
 import time
@@ -18,13 +17,13 @@ from detector.cli.start import EXIT_INTERRUPTED, collect_rarely
 from detector.cli.stopping import Stopping
 from detector.config import Settings
 from detector.embedded.watch import SHARD, Bounds, Watch, follow
-from detector.errors import BadSetup, Unreadable
+from detector.errors import Unreadable
 from detector.inputs.batch import Batch
 from detector.inputs.follow import Follower
-from detector.inputs.paths import STDIN, covers
+from detector.inputs.paths import STDIN
 from detector.notify.deliver import Deliverer
 from detector.notify.lane import Habits
-from detector.notify.receivers import STDOUT, JsonLinesReceiver, Receiver, target
+from detector.notify.receivers import Receiver, target
 from detector.notify.topic import Putting
 from detector.shard.bundles import Bundles
 from detector.shard.core import Core
@@ -66,7 +65,6 @@ def run(order: Order, settings: Settings, core: Core) -> int:
         Fenced: another process has the state file.
         Unreadable: an input cannot be read.
     """
-    _keep_apart(order)
     poll_s, names = settings.input.poll_s, [receiver.name for receiver in order.receivers]
     collect_rarely()
     with (
@@ -209,17 +207,3 @@ class _Reporter:
             if (trouble.path, trouble.reason) not in self._told:
                 self._told.add((trouble.path, trouble.reason))
                 _log.warning("cannot read", path=trouble.path, reason=trouble.reason)
-
-
-def _keep_apart(order: Order) -> None:
-    """Refuse to watch what this process writes itself: it would never come to an end.
-
-    Raises:
-        BadSetup: an input names the state file or a receiver's file.
-    """
-    jsonl = [r.path for r in order.receivers if isinstance(r, JsonLinesReceiver) and r.path != STDOUT]
-    inputs = [os.path.abspath(name) for name in order.inputs if name != STDIN]  # noqa: PTH100  (keeps links)
-    for file in (str(order.state), *jsonl):
-        hidden = os.path.basename(file).startswith(".")  # noqa: PTH119  (is not read in a folder)
-        if not hidden and covers(inputs, os.path.abspath(file)):  # noqa: PTH100
-            raise BadSetup(f"{file} is written by this command and is among its inputs; put it elsewhere")

@@ -16,10 +16,12 @@ def worker(*, config: ConfigFile = None) -> int:
     """
     from detector.cli.options import InputOptions  # noqa: PLC0415
     from detector.cli.receivers import receivers_of  # noqa: PLC0415  # heavy: --help need not wait
+    from detector.cli.refusals import of_receivers, of_servers, refuse  # noqa: PLC0415
     from detector.cli.start import core_of, read_settings  # noqa: PLC0415
     from detector.cli.working import run  # noqa: PLC0415
 
     settings = read_settings(config)
+    refuse(dict.fromkeys([*of_receivers(settings), *of_servers(settings)]))
     topics = [f"kafka://{topic}" for topic in settings.kafka.topics]
     want_scores = settings.kafka.scores_topic is not None
     core = core_of(settings, None, InputOptions(), topics, want_scores=want_scores, config=config)

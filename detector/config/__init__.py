@@ -4,7 +4,7 @@
 costs a tenth of a second, so commands import it when they run, not when they are listed.
 """
 
-from detector.config.load import DEFAULT_FILE, load
+from detector.config.load import DEFAULT_FILE, load, look
 from detector.config.options import (
     Alerts,
     Batch,
@@ -39,4 +39,5 @@ __all__ = [
     "Web",
     "Webhook",
     "load",
+    "look",
 ]

@@ -35,8 +35,12 @@ def _zone(name: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # also of a port that is no number
+        known = False
+    if not known:
         raise ValueError("not a web address: write https://HOST/PATH")
     if parts.username or parts.password:
         raise ValueError("a password in an address ends up in logs: sign requests with a secret instead")

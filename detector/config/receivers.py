@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from detector.config.kinds import Count, Name, Positive, Secret, Topic, Url
@@ -71,12 +70,3 @@ class Receivers:
     webhook: tuple[Webhook, ...] = ()
     jsonl: tuple[Jsonl, ...] = ()
     kafka: tuple[KafkaTopic, ...] = ()
-
-    @model_validator(mode="after")
-    def _named_once(self) -> "Receivers":
-        names = [webhook.name for webhook in self.webhook] + [jsonl.name for jsonl in self.jsonl]
-        names += [topic.name for topic in self.kafka]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)} names two receivers: give each its own name")
-        return self

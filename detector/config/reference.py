@@ -36,7 +36,8 @@ A variable `TAILRACE_SECTION__KEY` overrides a key of the file, and `TAILRACE_RE
 one of the first webhook; lists are written as JSON. Options of the command line go before both.
 Unknown keys are refused, as are other variables that begin with `TAILRACE_` (those that Kubernetes sets for a
 service of this name are left alone), and every fault is reported at once. Relative paths start at the working
-directory. `tailrace check-config` prints what holds, with secrets masked.
+directory. `tailrace check-config` prints what holds, with secrets masked, or lists all that is wrong: also
+folders, certificates and a bundle for which `watch` or, where `kafka.topics` is set, `worker` does not start.
 """
 
 

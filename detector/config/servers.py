@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from detector.config.kinds import (
@@ -70,20 +69,6 @@ class KafkaAt:
     drain_timeout_s: Annotated[
         Positive, say("Longest wait for the batch in hand, when partitions go or the worker is to end.")
     ] = 4.0
-
-    @model_validator(mode="after")
-    def _can_log_in(self) -> "KafkaAt":
-        if self.sasl_mechanism and not (self.username and self.password):
-            raise ValueError("sasl_mechanism needs a username and a password: set both")
-        if (self.username or self.password) and not self.sasl_mechanism:
-            raise ValueError("a username or password needs a way to log in: set sasl_mechanism")
-        if self.sasl_mechanism == "PLAIN" and not self.tls:
-            raise ValueError("PLAIN sends the password as it is: set tls, or use SCRAM-SHA-512")
-        if not self.tls and (self.ca_file or self.cert_file or self.key_file):
-            raise ValueError("certificates need tls: set it")
-        if self.key_file and not self.cert_file:
-            raise ValueError("a key_file needs the certificate that it belongs to: set cert_file")
-        return self
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from detector.config import Settings
 from detector.distributed.by_topic import routing_feed
+from detector.distributed.lacking import lacking
 from detector.errors import BadSetup
 from detector.inputs.kafka.connection import connection_at
 from detector.inputs.kafka.feed import Feed
@@ -30,20 +31,7 @@ def feed_of(settings: Settings) -> Feed:
         BadSetup: with one line for everything that is missing.
     """
     kafka = settings.kafka
-    missing = [
-        f"{key} is not set: {what}"
-        for key, is_set, what in (
-            ("kafka.brokers", kafka.brokers, 'name the brokers, such as ["kafka:9092"]'),
-            ("kafka.topics", kafka.topics, "name the topics that hold the lines"),
-            (
-                "redis.url",
-                settings.redis.url,
-                "name the Redis that keeps the states, such as redis://redis:6379",
-            ),
-        )
-        if not is_set
-    ]
-    if missing:
+    if missing := lacking(settings):
         raise BadSetup("\n".join(missing))
     feed = Feed(
         connection=connection_at(kafka),

@@ -5,6 +5,7 @@ The password goes into the clients alone: no representation, error or log shows 
 
 import logging
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,26 @@ def connection_at(settings: KafkaAt) -> Connection:
     """
     if not settings.brokers:
         raise BadSetup("no Kafka is configured: set brokers of [kafka], such as HOST:9092")
-    connection = Connection(
+    connection = _of(settings)
+    tls_context(connection)
+    return connection
+
+
+def certificate_faults(settings: KafkaAt) -> Iterator[str]:
+    """One line for each file that TLS could not use: those to trust by, and those to show."""
+    whole = _of(settings)
+    for part in (
+        msgspec.structs.replace(whole, cert_file=None, key_file=None),
+        msgspec.structs.replace(whole, ca_file=None),
+    ):
+        try:
+            tls_context(part)
+        except BadSetup as error:
+            yield str(error)
+
+
+def _of(settings: KafkaAt) -> Connection:
+    return Connection(
         brokers=settings.brokers,
         tls=settings.tls,
         ca_file=settings.ca_file,
@@ -60,8 +80,6 @@ def connection_at(settings: KafkaAt) -> Connection:
         username=settings.username,
         password=settings.password,
     )
-    tls_context(connection)
-    return connection
 
 
 def client_options(connection: Connection) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Secrets go into the connections alone: no error and no representation shows them
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +23,7 @@ from detector.store.redis.faults import REPLICA
 from detector.store.redis.nodes import Address, Nodes
 from detector.store.redis.store import RedisStore
 
+TLS = "rediss"  # the scheme of an address that is reached by it
 # What checks rights inside a script came with Redis 7.0; Valkey began as Redis 7.2.
 OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
 
@@ -46,7 +48,7 @@ def nodes_at(settings: RedisAt) -> Nodes:
         raise BadSetup("no redis is configured: set url of [redis], such as redis://HOST:6379")
     parts = urlsplit(settings.url)
     options = _options(settings)
-    kind = SSLConnection if parts.scheme == "rediss" else Connection
+    kind = SSLConnection if parts.scheme == TLS else Connection
 
     def pool(address: Address) -> ConnectionPool:
         return ConnectionPool(connection_class=kind, host=address[0], port=address[1], **options)
@@ -117,8 +119,9 @@ def _options(settings: RedisAt) -> dict[str, Any]:
         "retry": Retry(NoBackoff(), 0),
         "driver_info": None,
     }
-    if parts.scheme == "rediss":
-        _check_certificates(settings)
+    if parts.scheme == TLS:
+        for fault in certificate_faults(settings):
+            raise BadSetup(fault)
         options |= {
             "ssl_ca_certs": _text(settings.ca_file),
             "ssl_certfile": _text(settings.cert_file),
@@ -128,18 +131,23 @@ def _options(settings: RedisAt) -> dict[str, Any]:
     return options
 
 
-def _check_certificates(settings: RedisAt) -> None:
-    """Say at the start what would otherwise look like a server that is not there."""
+def certificate_faults(settings: RedisAt) -> Iterator[str]:
+    """One line for each file that TLS could not use; it would look like a server that is not there."""
+    if urlsplit(settings.url or "").scheme != TLS:
+        return
     context = ssl.create_default_context()
+    if settings.ca_file is not None:
+        yield from _unusable("ca_file", partial(context.load_verify_locations, settings.ca_file))
+    if settings.cert_file is not None:
+        load = partial(context.load_cert_chain, settings.cert_file, settings.key_file)
+        yield from _unusable("cert_file", load)
+
+
+def _unusable(name: str, load: Callable[[], object]) -> Iterator[str]:
     try:
-        name = "ca_file"
-        if settings.ca_file is not None:
-            context.load_verify_locations(settings.ca_file)
-        name = "cert_file"
-        if settings.cert_file is not None:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
+        load()
     except OSError as error:
-        raise BadSetup(f"redis.{name}: not usable ({error}): correct the path or the file") from error
+        yield f"redis.{name}: not usable ({error}): correct the path or the file"
 
 
 def _text(path: object) -> str | None:
