@@ -1,4 +1,7 @@
-"""Counts and lengths of time as people read them. Pure."""
+"""Counts, rates and lengths of time as people read them. Pure."""
+
+import math
+from decimal import Decimal
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 _DAYS_FROM_S = 3 * _DAY_S  # up to here hours say more: 25 h 42 min
@@ -8,6 +11,11 @@ def counted(count: float, noun: str) -> str:
     """A count with its noun: 1 source, 2 sources, 0.5 false alerts."""
     number = f"{count:g}" if isinstance(count, float) else str(count)
     return f"{number} {noun}" if count == 1 else f"{number} {noun}s"
+
+
+def rate(value: float) -> str:
+    """A measured or expected number with two digits that say something, and no exponent: 130, 0.052."""
+    return f"{Decimal(f'{value:.2g}'):,f}" if math.isfinite(value) else "unknown"
 
 
 def duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from detector.bundle import Calibration, SessionCalibration, StreamCalibration
+from detector.stages.judge.budget import score_threshold
 from tests.small_bundle import session_calibration, stream_calibration, tail
 from training.report.basis import basis_of
 from training.report.cautions import cautions
@@ -23,6 +24,7 @@ from training.report.data import (
     TemplateCount,
 )
 from training.report.report import number, readable, render
+from training.report.told import missed
 
 HOSTILE = "<script>alert('x')</script> \x1b[31m & \u202eevil"
 
@@ -128,8 +130,8 @@ def _outline(page: str) -> _Outline:
         "1,200,001",
         "17.2",
         "40961:2",
-        "11.5",
-        "7.9 to 16.2",
+        ">12</td>",
+        "7.9 to 16<",
         "4.32",
         "gru",
         "took &lt;*&gt; ms 130",
@@ -284,6 +286,30 @@ def test_a_threshold_of_sessions_says_what_it_rests_on(highest: float, budget: f
     totals = [highest - at / 100 for at in range(200)]
     session = msgspec.structs.replace(session_calibration(), totals=totals, sessions=1_000)
     assert words in basis_of(calibration(1.0, session=session), budget)
+
+
+def test_a_budget_that_is_missed_is_said_with_what_to_do() -> None:
+    """Of sessions and of sources; where the range reaches down to twice the budget, it may be chance."""
+    session = calibration(0.0, session=session_calibration())
+    stream = calibration(20.0, stream=stream_calibration())
+    above, below = score_threshold(session, 1.0) + 1, 0.0
+    [told] = missed(session, [above] * 13 + [below] * 987)
+    assert "1 false alert per 10,000 sessions will not be kept: 76 to 220 are to be expected" in told
+    assert told.endswith("Train on more normal logs, or ask for what can be kept: a higher --budget.")
+    assert list(missed(session, [above] + [below] * 9_999)) == []
+    above = score_threshold(stream, 1.0) + 1
+    [told] = missed(stream, [above] * 120 + [below] * 880)
+    assert "1 false alert a day will not be kept: 5.1 to 7.1 are to be expected" in told
+    assert list(missed(stream, [above] * 30 + [below] * 970)) == []
+
+
+def test_a_missed_budget_is_said_once_on_the_page() -> None:
+    """The fit says it of the budget in force; of the others the page does."""
+    points = [BudgetPoint(budget, 3, 130, 84, 1_234) for budget in (1.0, 2.0)]
+    [told] = cautions(replace(EMPTY, budget=1.0, budgets=points))
+    assert "A budget of 2 " in told
+    assert "gave 130." in told
+    assert "84 to 1,200" in render(replace(FULL, budgets=points))
 
 
 def test_the_page_says_what_its_threshold_rests_on() -> None:

@@ -126,6 +126,9 @@ def test_a_folder_of_another_program_is_left_alone(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert f"{out / 'manifest.json'} is not of a bundle of tailrace" in done.stderr
         assert [one.name for one in out.iterdir()] == ["manifest.json"]
+    done = subprocess.run([*words[:-1], out / "manifest.json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"--out {out / 'manifest.json'}: this is a file; name a folder" in done.stderr
 
 
 def test_too_little_to_train_on_is_said_with_the_name_of_the_input(tmp_path: Path) -> None:

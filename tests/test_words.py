@@ -1,8 +1,10 @@
 """Counts and lengths of time as people read them."""
 
+import math
+
 import pytest
 
-from detector.words import counted, duration
+from detector.words import counted, duration, rate
 
 
 @pytest.mark.parametrize(
@@ -12,6 +14,25 @@ from detector.words import counted, duration
 def test_one_of_a_kind_has_no_plural(count: float, text: str) -> None:
     """Nobody reads `1 alerts`, and no count is written with an exponent."""
     assert counted(count, "alert") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (5.0, "5"),
+        (9.96, "10"),
+        (84.2, "84"),
+        (131.6, "130"),
+        (12_345.0, "12,000"),
+        (0.0518, "0.052"),
+        (0.000_012, "0.000012"),
+        (math.nan, "unknown"),
+    ],
+)
+def test_a_rate_has_two_digits_and_no_exponent(value: float, text: str) -> None:
+    """Nobody reads 1.3e+02 as a number of alerts."""
+    assert rate(value) == text
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ def can_resume(out: Path) -> bool:
 
 def _check_out(out: Path) -> None:
     """Write over no folder of another program: its manifest.json would be lost."""
+    if out.exists() and not out.is_dir():
+        raise BadSetup(f"--out {out}: this is a file; name a folder, which is made where it is not there")
     path = out / "manifest.json"
     try:
         found = msgspec.json.decode(path.read_bytes())

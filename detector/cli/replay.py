@@ -12,7 +12,7 @@ from detector.cli.feeds import feeds_of, files_of, has_topics
 from detector.cli.options import BundleDir, ConfigFile, Format, InputOptions, Inputs
 from detector.cli.outputs import need_folder
 from detector.errors import BadSetup, Unreadable
-from detector.words import counted
+from detector.words import counted, rate
 
 if TYPE_CHECKING:
     from detector.cli.spool import Spool
@@ -236,7 +236,7 @@ def _of_budget(summary: "Summary", core: "Core") -> str:
     asked = f"budget: at most {counted(core.policy.budget, 'false alert')} {per}"
     if summary.expected_alerts is None:
         return f"{asked}; no times were found in the lines to count days by"
-    allowed = f"{asked}, which allows {summary.expected_alerts:.2g} in this input"
+    allowed = f"{asked}, which allows {rate(summary.expected_alerts)} in this input"
     if summary.expected_alerts or core.policy.session:
         return allowed
     return f"{allowed}: the last time is not after the first"

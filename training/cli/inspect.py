@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from detector.cli.options import BundleDir, Directory, Format
 from detector.errors import BadSetup
-from detector.words import counted, duration
+from detector.words import counted, duration, rate
 
 if TYPE_CHECKING:
     from training.inspection import BudgetRow, Inspection
@@ -68,7 +68,7 @@ def _budgets(found: "Inspection") -> list[str]:
         return [*rows, f"set by {counted(found.held_out, 'held-out event')}; rates are in fit's report"]
     rows = [f"{'budget':>8}  {'threshold':>9}  measured  (false alerts {found.per})"]
     for row, one in zip(found.budgets, many, strict=True):
-        measured = "-" if one is None else f"{one:.3g}"
+        measured = "-" if one is None else rate(one)
         rows.append(f"{row.budget:>8g}  {row.threshold:>9.2f}  {measured:>8}{_mark(row, found)}")
     sessions = counted(found.held_out, "held-out session")
     return [*rows, f"measured on {sessions}; where few reach a threshold it is extrapolated"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from detector.words import rate
 from training.report.data import BudgetPoint, Epoch, ReportData
 
 EARLY_EPOCHS = 3  # with fewer, the lowest loss in the last one says nothing
@@ -11,7 +12,10 @@ OFF_BY = 2.0  # factor between what is asked for and what is expected
 
 def cautions(data: ReportData) -> list[str]:
     """One sentence for each thing that a reader should doubt."""
-    return [*_of_curves(data), *(_of_budget(point, data.per) for point in data.budgets if _is_off(point))]
+    return [
+        *_of_curves(data),
+        *(_of_budget(point, data.per) for point in data.budgets if _is_off(point, data)),
+    ]
 
 
 def _of_curves(data: ReportData) -> Iterator[str]:
@@ -30,12 +34,18 @@ def _is_clipped(epoch: Epoch, clip: float) -> bool:
     return epoch.gradient_norm_mean > clip
 
 
-def _is_off(point: BudgetPoint) -> bool:
-    return point.expected > OFF_BY * point.budget
+def is_missed(point: BudgetPoint) -> bool:
+    """Whether all that is to be expected lies far above what is asked for."""
+    return point.low > OFF_BY * point.budget
+
+
+def _is_off(point: BudgetPoint, data: ReportData) -> bool:
+    is_said = point.budget == data.budget and is_missed(point)  # among the warnings of the fit
+    return point.expected > OFF_BY * point.budget and not is_said
 
 
 def _of_budget(point: BudgetPoint, per: str) -> str:
     return (
-        f"A budget of {point.budget:g} {per} cannot be kept: held-out normal data gave {point.expected:.3g}."
-        " More normal data would set the threshold better."
+        f"A budget of {point.budget:g} {per} cannot be kept: held-out normal data gave"
+        f" {rate(point.expected)}. More normal data would set the threshold better."
     )

@@ -1,6 +1,6 @@
 """What `fit` says at its end: what was read, asked for and measured, and where it lies. No I/O."""
 
-from detector.words import counted
+from detector.words import counted, rate
 from training.made import Made
 from training.report.basis import basis_of
 from training.report.gains import gain_words
@@ -46,9 +46,9 @@ def _budget(made: Made) -> list[tuple[str, str]]:
     return [
         ("asked for", f"at most {counted(calibration.budget, 'false alert')} {per} (--budget)"),
         ("threshold", f"{point.threshold:.2f}, {basis_of(calibration, calibration.budget)}"),
-        ("measured", f"{point.expected:.2g} {per} on normal logs held out of training"),
+        ("measured", f"{rate(point.expected)} {per} on normal logs held out of training"),
         (
             "expect",
-            f"{point.low:.2g} to {point.high:.2g} {per} in serving, on logs like these (95 %){besides}",
+            f"{rate(point.low)} to {rate(point.high)} {per} in serving, on logs like these (95 %){besides}",
         ),
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from math import inf, isfinite
 
-from detector.words import counted
+from detector.words import counted, rate
 from training.report.cautions import cautions
 from training.report.cell_plots import held_plot, lag_plot, recall_plot
 from training.report.data import ReportData
@@ -35,7 +35,7 @@ def render(data: ReportData) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(readable=readable, number=number, drawn=Markup)
+    environment.filters.update(readable=readable, number=number, rate=rate, drawn=Markup)
     template = environment.from_string(
         files("training.report").joinpath("report.html").read_text(encoding="utf-8")
     )

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -20,12 +20,13 @@ from detector.stages.judge.budget import (
 )
 from detector.stages.score.score import score_rows
 from detector.stages.surprise import Row
-from detector.words import counted, duration
+from detector.words import counted, duration, rate
 from training.evaluate.metrics import wilson
 from training.made import Made
 from training.model.recall import CHANCE
 from training.model.run import GRADIENT_NORM
 from training.report.basis import basis_of
+from training.report.cautions import is_missed
 from training.report.data import BudgetPoint, Epoch, ReportData, SurprisingLine, TemplateCount
 from training.report.gains import read_again
 from training.report.longlived import of_streams
@@ -74,7 +75,10 @@ def report_data(made: Made, now: datetime) -> ReportData:
 
 def budget_point(made: Made, budget: float) -> BudgetPoint:
     """What a budget leads to on the held-out data, with a 95 % interval."""
-    calibration, scores = made.trained.calibration, made.trained.held_out
+    return _point(made.trained.calibration, made.trained.held_out, budget)
+
+
+def _point(calibration: Calibration, scores: Sequence[float], budget: float) -> BudgetPoint:
     threshold = score_threshold(calibration, budget)
     above = sum(score >= threshold for score in scores)
     low, high = wilson(above, max(len(scores), 1))
@@ -102,17 +106,30 @@ def warnings(made: Made) -> Iterator[str]:
         if allowed_held_out(calibration.session, budget) < RESOLVED_LEAST:
             yield (
                 f"The data is too little for a budget of {budget:g} per 10,000 sessions: of "
-                f"{counted(calibration.session.sessions, 'session')} it allows {allowed:.2g}. "
+                f"{counted(calibration.session.sessions, 'session')} it allows {rate(allowed)}. "
                 "The threshold is extrapolated."
             )
     else:
         yield from of_streams(made)
+    yield from missed(calibration, made.trained.held_out)
     if corpus.rejects:
         yield f"{counted(corpus.rejects, 'record')} could not be read; the first: {corpus.reasons[0]}"
     if corpus.unnamed:
         yield corpus.unnamed
     elif corpus.dropped:
         yield f"Lines that name no session were left out: {corpus.dropped} of {corpus.lines}."
+
+
+def missed(calibration: Calibration, scores: Sequence[float]) -> Iterator[str]:
+    """Whether the budget will not be kept, going by the scores of normal logs held out of training."""
+    point = _point(calibration, scores, calibration.budget)
+    if is_missed(point):
+        per = "a day" if calibration.session is None else "per 10,000 sessions"
+        yield (
+            f"The budget of {counted(point.budget, 'false alert')} {per} will not be kept: "
+            f"{rate(point.low)} to {rate(point.high)} are to be expected. Train on more normal logs, or ask "
+            "for what can be kept: a higher --budget."
+        )
 
 
 def _header(made: Made) -> str:
