@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from cyclopts import CycloptsError
 from jsonschema import Draft202012Validator, ValidationError
 
 from detector.cli.alerts import app
 from detector.errors import BadSetup, Unreadable
+from detector.notify.console import RULES
 from detector.records import Revision, Silence, SlowHop
 from tests.delivery import SAMPLE, StateFile, revision
 from tests.unprivileged import open_folder, unprivileged
@@ -127,6 +129,19 @@ def test_a_time_without_a_zone_is_refused(found: Path, since: str) -> None:
     """Whose noon it was nobody can know."""
     with pytest.raises(BadSetup, match="--since is no time with its zone"):
         _run("list", "--state", found, "--since", since)
+
+
+def test_a_rule_that_is_none_is_answered_with_what_there_is(found: Path) -> None:
+    """The list shows rules in other words, which people then type: both stand side by side."""
+    with pytest.raises(CycloptsError) as refused:
+        _run("list", "--state", found, "--rule", "new message")
+    told = (
+        "there is no rule 'new message'. Choose from: sequence (listed as 'unusual sequence'), new-template"
+    )
+    assert told in str(refused.value)
+    for rule in RULES:
+        _run("list", "--state", found, "--rule", rule)
+        assert f"{rule} (listed as '{RULES[rule]}')" in str(refused.value)
 
 
 def test_the_beginning_of_an_id_is_enough(found: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,16 +1,28 @@
 """Which alerts `tailrace alerts list` shows. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from detector.errors import BadSetup
 from detector.records import Alert
 
 SEVERITIES: Final = ("info", "warning", "error", "critical")
+Rule = Literal["sequence", "new-template", "ended-early", "silence", "slow"]
+
+
+def _rule(_: object, tokens: Sequence[Token]) -> str:
+    """The rule that is meant; ValueError with what there is, beside what the list shows of it."""
+    from detector.notify.console import RULES, printable  # noqa: PLC0415  # --help need not wait
+
+    said = tokens[0].value
+    if said not in get_args(Rule):
+        known = ", ".join(f"{name} (listed as {RULES[name]!r})" for name in get_args(Rule))
+        raise ValueError(f"there is no rule {printable(said)!r}. Choose from: {known}.")
+    return said
 
 
 @Parameter(name="*")
@@ -25,8 +37,8 @@ class Wanted:
         Literal["info", "warning", "error", "critical"] | None, Parameter(help="Only these, and worse ones.")
     ] = None
     rule: Annotated[
-        Literal["sequence", "new-template", "ended-early", "silence", "slow"] | None,
-        Parameter(help="Only those that this rule found."),
+        Rule | None,
+        Parameter(help="Only those that this rule found.", converter=_rule),
     ] = None
     source: Annotated[str | None, Parameter(help="Only of sources with this in their name.")] = None
     since: Annotated[
