@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from detector.cli.check_config import check_config
+from detector.cli.worker import worker
 from detector.config import Settings, load
 from detector.config.environment import put
 from detector.config.reference import MASK, effective, page, rows
@@ -220,6 +221,17 @@ def _assert_all_are_said(toml: Path, expected: list[str]) -> None:
     assert [one for one in expected if not any(one in line for line in said)] == []
     assert len(said) == len(expected), said
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_worker_says_at_once_what_it_lacks(toml: Path, tmp_path: Path) -> None:
+    """Before it reads the bundle, or connects to anything; a file needs its folder there too."""
+    toml.write_text(f'[[receivers.jsonl]]\nname = "a"\npath = "{tmp_path}/none/a.jsonl"\n')
+    with pytest.raises(BadSetup) as raised:
+        worker(config=toml)
+    said = [line.split(":")[0] for line in str(raised.value).splitlines()]
+    file = f"file of the receiver a {tmp_path}/none/a.jsonl"
+    missing = [f"{key} is not set" for key in ("kafka.brokers", "kafka.topics", "redis.url")]
+    assert said == [file, "no bundle is named", *missing]
 
 
 @pytest.mark.parametrize(

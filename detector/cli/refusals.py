@@ -77,6 +77,8 @@ def of_receivers(settings: Settings) -> Iterator[str]:
 
 def of_servers(settings: Settings) -> Iterator[str]:
     """What a worker lacks, and certificates that would look like a server that is not there."""
+    if settings.bundle.path is None:
+        yield NO_BUNDLE
     yield from lacking(settings)
     yield from kafka.certificate_faults(settings.kafka)
     if settings.redis.url is not None:
@@ -97,11 +99,7 @@ def of_bundle(settings: Settings) -> Iterator[str]:
 def of_all(settings: Settings) -> list[str]:
     """Every fault, each once; topics to read mean a worker, which takes nothing from a command line."""
     found = [*of_state(settings), *of_loops(settings), *of_receivers(settings), *of_bundle(settings)]
-    if settings.kafka.topics:
-        unnamed = () if settings.bundle.path is not None else (NO_BUNDLE,)
-        found += [*unnamed, *of_servers(settings)]
-    else:
-        found += of_start(settings)
+    found += of_servers(settings) if settings.kafka.topics else of_start(settings)
     return list(dict.fromkeys(found))
 
 

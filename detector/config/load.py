@@ -25,7 +25,6 @@ class Looked:
 
     settings: Settings  # what is sound; defaults and stand-ins for the rest
     faults: list[str]  # a line each, naming file or variable, key and what to do
-    wrong: frozenset[Loc]  # the options that are
 
 
 def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -65,7 +64,7 @@ def look(file: Path | None, environment: Mapping[str, str]) -> Looked:
         wrong |= places
     names = [name for kind in RECEIVERS for table in _receivers(tree, kind) if (name := _name(table))]
     faults += [f"{named}: {one}" for one in contradictions(settings, names, wrong)]
-    return Looked(settings, faults, frozenset(wrong))
+    return Looked(settings, faults)
 
 
 def _read(file: Path) -> dict[str, Any]:

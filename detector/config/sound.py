@@ -15,7 +15,11 @@ RECEIVERS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 STAND_INS: Final[Mapping[Loc, Any]] = MappingProxyType(
-    {("kafka", "brokers"): ("stand.in:9092",), ("redis", "url"): "redis://stand.in"}
+    {
+        ("kafka", "brokers"): ("stand.in:9092",),
+        ("kafka", "topics"): ("stand-in",),
+        ("redis", "url"): "redis://stand.in",
+    }
 )
 _OF_RECEIVERS = "receivers"
 
