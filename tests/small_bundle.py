@@ -136,7 +136,7 @@ def small_bundle(
         new_templates=0,
         new_template_alerts=True,
         session=session_calibration(templates) if session else None,
-        stream=None if session else stream_calibration(templates=templates),
+        stream=None if session else stream_calibration(order_bits=8.0, templates=templates),
     )
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,

@@ -63,7 +63,7 @@ def test_a_damaged_bundle_is_refused_and_said_once(shelf: Shelf, capsys: pytest.
     shelf.lay("1")
     for _ in range(3):
         assert shelf.pass_time().where.name == "0"
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert said.count("bundle refused") == 1
     assert "model.onnx does not match" in said
     model.write_bytes(whole)
@@ -75,7 +75,7 @@ def test_a_bundle_that_is_not_there_is_refused(shelf: Shelf, capsys: pytest.Capt
     """Between the removal of one and the copy of the next, the one in memory goes on."""
     shelf.link.unlink()
     assert shelf.pass_time().where.name == "0"
-    assert "bundle refused" in capsys.readouterr().out
+    assert "bundle refused" in "".join(capsys.readouterr())
     shutil.copytree(shelf.folder / "2", shelf.link)
     assert shelf.pass_time().bundle.id == core_of(shelf.folder / "2").bundle.id
 
@@ -85,6 +85,6 @@ def test_a_bundle_of_other_sources_is_refused(shelf: Shelf, capsys: pytest.Captu
     small_bundle(shelf.folder / "sessions", session=True)
     shelf.lay("sessions")
     assert shelf.pass_time().where.name == "0"
-    assert "its sources are others" in capsys.readouterr().out
+    assert "its sources are others" in "".join(capsys.readouterr())
     with pytest.raises(BadSetup, match=r"input.source_fields \['service'\]"):
         check_succession(core_of(shelf.folder / "0"), core_of(shelf.folder / "1", source_fields=["service"]))

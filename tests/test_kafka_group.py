@@ -62,7 +62,7 @@ def test_a_member_that_joins_takes_shards_and_gives_them_back(kafka: Broker, tmp
             at, begins = store.count(), len(store.begins_of(first.pid))
             until(lambda: store.count() > at + 300 or first.poll() is not None)
             second.terminate()
-            assert second.wait(10) == 0, path.with_suffix(".err").read_text()
+            assert second.wait(30) == 0, path.with_suffix(".err").read_text()
         until(lambda: len(store.begins_of(first.pid)) >= begins + PARTITIONS or first.poll() is not None)
         first.terminate()
         assert first.wait(10) == 0, path.with_suffix(".err").read_text()

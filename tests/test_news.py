@@ -11,6 +11,7 @@ from detector.bundle import Bundle, NewMessages
 from detector.records import FIRST_TEMPLATE, UNKNOWN, Line
 from detector.stages.judge.news import BURST_EVENTS, fewest, is_news, is_routine
 from detector.stages.judge.policy import Event, Policy
+from detector.stages.judge.rarity import EPISODE_GAP
 from detector.stages.judge.state import MAX_PATTERNS, Rarity, SourceState, new_state
 from detector.stages.judge.stream import flag_in_stream
 from tests.small_bundle import policy, small_bundle
@@ -89,11 +90,11 @@ def with_news(rules: Policy, news: NewMessages) -> Policy:
     )
 
 
-def take(state: SourceState, pattern: str, rules: Policy) -> Event:
-    """Judge an event that matches no template, or where the pattern is empty one that matches the first."""
+def take(state: SourceState, pattern: str, rules: Policy, token: int = FIRST_TEMPLATE) -> Event:
+    """Judge an event that matches no template, or where the pattern is empty one that matches."""
     state.number += 1
     line = Line("a.log", state.number, -1, "s", None, "INFO", b"", b"", continuation=False)
-    event = Event(line, UNKNOWN if pattern else FIRST_TEMPLATE, 0, surprise=1.0, pattern=pattern)
+    event = Event(line, UNKNOWN if pattern else token, 0, surprise=1.0, pattern=pattern)
     flag_in_stream(state, event, rules)
     return event
 
@@ -126,6 +127,15 @@ def test_a_new_message_is_less_of_a_surprise_the_more_there_were(bundle: Bundle)
 def stream(tokens: list[int]) -> Stream:
     """A source without times: ten thousand events are a day."""
     return Stream("s", np.array(tokens, np.int64), np.full(len(tokens), -1))
+
+
+def test_everyday_messages_are_not_rare_because_a_source_begins(bundle: Bundle) -> None:
+    """Each comes for the first time then; after a silence that was heard it is rare."""
+    rules, state = policy(bundle), new_state(4, session=False)
+    first = [take(state, "", rules, FIRST_TEMPLATE + number % 9).score for number in range(EPISODE_GAP)]
+    rare = [take(state, "", rules, FIRST_TEMPLATE + 9).score for _ in range(2)]
+    assert (max(first), min(rare)) == (0.0, pytest.approx(max(rare), rel=0.01))
+    assert max(rare) > 0.0
 
 
 def test_training_counts_bursts_that_its_newer_half_brought() -> None:

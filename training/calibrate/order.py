@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.bundle import StreamCalibration
+from detector.records import UNKNOWN
 from detector.stages.judge.order import MOST_BITS, add_surprise
 from detector.stages.judge.rarity import starts_episode
 from detector.stages.judge.state import Rarity
@@ -24,7 +25,8 @@ MARGIN = 2.0  # times the largest sum: of an incident that lies across two block
 def within_episodes(held: Stream, counts: Sequence[float]) -> npt.NDArray[np.bool_]:
     """The events of a held-out stream that serving would add up: everyday ones that training counted, [T]."""
     rarity = Rarity()
-    starts = [starts_episode(rarity, token, number) for number, token in enumerate(held.tokens.tolist(), 1)]
+    tokens = enumerate(held.tokens.tolist(), 1)
+    starts = [starts_episode(rarity, token, number, first=token == UNKNOWN) for number, token in tokens]
     counted = np.asarray(counts)[held.tokens] > 0.0
     counted[:WARM_EVENTS] = False
     return counted & ~np.array(starts, np.bool_)

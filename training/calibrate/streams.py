@@ -66,7 +66,7 @@ def episode_counts(streams: Sequence[Stream], vocabulary: int) -> tuple[list[flo
     for stream in streams:
         rarity = Rarity()
         for number, token in enumerate(stream.tokens.tolist(), 1):
-            if starts_episode(rarity, token, number):
+            if starts_episode(rarity, token, number, first=True):
                 nats.append(rarity_nats(rarity, token, number, 0.0, 0.0))
         size = len(stream.tokens)
         for token, (count, counted_at) in rarity.counts.items():
@@ -88,7 +88,7 @@ def block_maxima(held: Stream, surprise: Values, stream: StreamCalibration) -> l
     rarity, prior_total = Rarity(), sum(stream.counts)
     maxima = [0.0] * max(1, round(len(held.tokens) / BLOCK_EVENTS))
     for number, (token, bits) in enumerate(zip(held.tokens.tolist(), surprise.tolist(), strict=True), 1):
-        if not starts_episode(rarity, token, number):
+        if not starts_episode(rarity, token, number, first=token == UNKNOWN):
             continue
         nats = rarity_nats(rarity, token, number, stream.counts[token], prior_total)
         total = add_excess(rarity, excess_nats(nats, bits, stream), number)

@@ -15,13 +15,17 @@ SEEN_PRIOR = 0.3  # added to a template's count
 TOTAL_PRIOR = 6.0  # added to the count of all episodes
 
 
-def starts_episode(rarity: Rarity, key: int, number: int) -> bool:
-    """Whether the event of this number (counted from 1) ends a silence of its template; notes it as seen."""
+def starts_episode(rarity: Rarity, key: int, number: int, *, first: bool) -> bool:
+    """Whether the event of this number (counted from 1) ends a silence of its template; notes it as seen.
+
+    Nobody knows what a source said before it was heard. Only where a template's `first` event counts in any
+    case is it taken for rare at once; else every everyday one would be, wherever a source begins.
+    """
     last = rarity.last_seen.get(key)
     if last is None and len(rarity.last_seen) >= MAX_SLOTS:
         _forget(rarity)
     rarity.last_seen[key] = number
-    return last is None or number - last > EPISODE_GAP
+    return number - (last or 0) > EPISODE_GAP or (first and last is None)
 
 
 def rarity_nats(rarity: Rarity, key: int, number: int, prior: float, prior_total: float) -> float:

@@ -45,7 +45,7 @@ def _rarity_sum(
     token, number = event.token, state.number
     key = token if token != UNKNOWN else pattern_hash(event.pattern)
     first = key not in rarity.last_seen
-    if not starts_episode(rarity, key, number):
+    if not starts_episode(rarity, key, number, first=token == UNKNOWN):
         return rarity.sum_nats * math.exp((rarity.sum_number - number) / SUM_MEMORY)
     if token != UNKNOWN:
         nats = rarity_nats(rarity, key, number, stream.counts[token], policy.prior_total)
