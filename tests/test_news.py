@@ -133,9 +133,8 @@ def test_everyday_messages_are_not_rare_because_a_source_begins(bundle: Bundle) 
     """Each comes for the first time then; after a silence that was heard it is rare."""
     rules, state = policy(bundle), new_state(4, session=False)
     first = [take(state, "", rules, FIRST_TEMPLATE + number % 9).score for number in range(EPISODE_GAP)]
-    rare = [take(state, "", rules, FIRST_TEMPLATE + 9).score for _ in range(2)]
-    assert (max(first), min(rare)) == (0.0, pytest.approx(max(rare), rel=0.01))
-    assert max(rare) > 0.0
+    assert max(first) == 0.0
+    assert take(state, "", rules, FIRST_TEMPLATE + 9).score > 0.0
 
 
 def test_training_counts_bursts_that_its_newer_half_brought() -> None:
