@@ -16,6 +16,7 @@ from detector.embedded.watch import Bounds
 from detector.records import Alert
 from detector.shard import hops as hops_of_shard
 from detector.shard.core import Core
+from detector.stages.judge import hop_sums
 from tests.small_bundle import small_bundle
 from tests.watching import core_of, opened, outcome_of, records_of, replayed
 
@@ -131,6 +132,27 @@ def test_time_ends_an_alert_in_a_watch_and_in_a_replay(core: Core, log: Path, tm
     records = iter([records_of(log, log.read_bytes())])
     said = [one.payload for step in Replay(core).steps({str(log): records}) for one in step.done.revisions]
     assert slow(said)[-1] == alert
+
+
+def test_slow_steps_alert_for_as_long_as_they_come_or_for_a_day(
+    core: Core, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour of them is one alert until they stop, and teaches nothing; what stays for longer is usual."""
+    begun = [*requests(0, 300, USUAL_S), *requests(600, 1_800, SLOW_S, "u")]
+    over = [*requests(4_200, 300, USUAL_S, "v"), *requests(4_800, 60, SLOW_S, "w")]
+    log.write_bytes(b"".join([*begun, *over]))
+    found = of_replay(core, log)
+    assert found == watched(core, tmp_path / "hour.db", [log], max_lines=700)
+    hour, again = slow(found.values())
+    assert at(600) < (hour.opened_at or "") < at(630)
+    assert at(4_200 + OVER_S) < (hour.resolved_at or "") < at(4_200 + 2 * OVER_S)
+    assert at(4_800) < (again.opened_at or "") < at(4_830)
+    assert again.hop is not None
+    assert again.hop.usual_s == pytest.approx(USUAL_S, rel=0.2)
+    monkeypatch.setattr(hop_sums, "HELD_US", 1_200_000_000)
+    [lasting, *_] = slow(of_replay(core, log).values())
+    assert lasting.opened_at == hour.opened_at
+    assert at(1_800 + OVER_S) < (lasting.resolved_at or "") < at(3_000)
 
 
 def test_two_logs_with_the_same_lines_give_two_alerts(tmp_path: Path) -> None:

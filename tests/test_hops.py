@@ -28,7 +28,7 @@ from detector.stages.judge.hop_state import MAX_WAITING, HopState, Waiting
 from tests.recordings import FIXTURES, run
 from tests.watching import core_of, opened, outcome_of, records_of, replayed
 from training.calibrate import hops as training_hops
-from training.calibrate.hops import HopLearner
+from training.calibrate.hops import HopLearner, needed_a_minute
 
 REQUESTS = FIXTURES / "requests"
 SECOND = 1_000_000
@@ -424,3 +424,14 @@ def test_training_remembers_no_more_of_a_year_than_of_a_day(monkeypatch: pytest.
 def test_too_few_requests_teach_nothing() -> None:
     """A log in which hardly any line goes on elsewhere says nothing of how long that takes."""
     assert learner_of([0.01] * 150).learnt(0.0) is None
+
+
+def test_it_is_said_how_many_slow_steps_a_minute_it_takes() -> None:
+    """As many as add up to the limit; where no source has them, slow ones may never alert."""
+    often = learner_of([0.01] * 600).pace(40.0)
+    assert 4.0 < often.needed < 5.0
+    assert often.most == pytest.approx(30.0, rel=0.1)
+    assert (often.enough, often.sources) == (2, 2)
+    assert learner_of([0.01] * 600).pace(160.0).needed > often.needed
+    assert math.isinf(needed_a_minute(1_000.0))
+    assert learner_of([0.01] * 600).pace(1_000.0).enough == 0

@@ -1,5 +1,7 @@
 """What a person said about sources and events, and what the input does not bear out, is told."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,45 @@ def test_names_that_some_lines_have_are_not_complained_of(
     for command in commands(log, "streams", "--source-regex", "web-a"):
         assert run(app, command) == 0
         assert "find no name" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--trace-field", "trac.id"), ("--trace-regex", "request=([a-f0-9]+)")])
+def test_a_trace_that_no_line_names_is_told_once(
+    log: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    """In the words of the option: a misspelt field would be a rule that never alerts."""
+    for command in commands(log, "streams", *option):
+        assert run(app, command) == 0
+        said = capsys.readouterr().err
+        assert said.count(f"no trace in any of 200 lines with {option[0]} ") == 1
+        assert option[1] in said
+    for command in commands(log, "sessions", "--trace-regex", "web-a"):
+        assert run(app, command) == 0
+        assert "no trace" not in capsys.readouterr().err
+
+
+def test_a_fit_on_few_requests_says_that_slow_ones_hardly_alert(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One every half a minute is too rare; of a field that no line has, no step is known."""
+    log = tmp_path / "app.log"
+    begin = datetime(2026, 1, 2, tzinfo=UTC)
+    rows = [
+        {"@timestamp": (begin + timedelta(seconds=30 * at + step)).isoformat(), "service.name": name}
+        | {"message": f"order is {name}", "trace_id": f"t{at}"}
+        for at in range(300)
+        for step, name in enumerate(("got", "paid"))
+    ]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["fit", str(log), "--out", str(tmp_path / "out"), "--hidden", "8", "--epochs", "1"]
+    assert run(training, [*words, "--trace-field", "trace_id"]) == 0
+    said = capsys.readouterr()
+    assert "slow ones alert from about 5 a minute on: 0 of 2 sources had as many" in said.out
+    assert "about 5 slow steps a minute of one source, and the busiest source had 2 a minute" in said.err
+    assert run(training, [*words, "--trace-field", "trac.id"]) == 0
+    said = capsys.readouterr()
+    assert "traces" not in said.out
+    assert "no trace in any of 600 lines with --trace-field trac.id, such as " in said.err
 
 
 def test_an_event_field_without_the_exact_parser_is_refused(

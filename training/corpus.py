@@ -82,6 +82,7 @@ class Corpus:
     dropped: int = 0  # lines that name no session
     hops: HopLearner = field(default_factory=HopLearner)  # what the traces of long-lived sources taught
     unnamed: str = ""  # a sentence where names were looked for and not one was found
+    untraced: str = ""  # the same of traces
     first_us: int | None = None
     last_us: int | None = None
     reasons: list[str] = field(default_factory=list)  # of the first few rejects
@@ -192,7 +193,7 @@ def gather(
         corpus.rejects += len(rejects)
         corpus.reasons = [*corpus.reasons, *(f"{r.origin}:{r.offset}: {r.reason}" for r in rejects)][:5]
     corpus.lines, corpus.sources_seen = intake.lines, len(names)
-    corpus.unnamed = intake.unnamed(whole=True)
+    corpus.unnamed, corpus.untraced = intake.unnamed(whole=True), intake.untraced(whole=True)
     _group(corpus, names, spool, None if session or whole else NEWEST_EVENTS)
     return corpus
 

@@ -189,6 +189,8 @@ def _run(
         _show_text(latest)
     if strange := run.strange() if show else "":
         warn(strange)
+    if untraced := run.untraced() if show else "":
+        warn(untraced)
     if unnamed := run.unnamed() if show else "":
         warn(unnamed)
     elif run.dropped:

@@ -73,6 +73,10 @@ class Replay:
         """A sentence where the lines are not those that the bundle was trained on."""
         return self._intake.strange(whole=True)
 
+    def untraced(self) -> str:
+        """A sentence where no line names a trace although the settings look for one."""
+        return self._intake.untraced(whole=True)
+
     def summary(self) -> Summary:
         """The counts so far."""
         return Summary(

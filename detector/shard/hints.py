@@ -14,7 +14,7 @@ class Hints:
 
     def __init__(self) -> None:
         """Nothing has been said."""
-        self._named = self._strange = False
+        self._named = self._strange = self._traced = False
 
     def tell(self, intake: Intake, *, whole: bool) -> None:
         """Look at what was taken in; `whole` where nothing follows."""
@@ -24,3 +24,6 @@ class Hints:
         if not self._strange and (strange := intake.strange(whole=whole)):
             self._strange = True
             _log.warning("not the log that was learnt", hint=strange)
+        if not self._traced and (untraced := intake.untraced(whole=whole)):
+            self._traced = True
+            _log.warning("no line names a trace", hint=untraced)

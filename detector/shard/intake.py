@@ -11,6 +11,7 @@ from detector.records import UNKNOWN, Line, Record, Reject
 from detector.shard.clocks import NONE, Clocks
 from detector.shard.reader import Read, Reader, Timed
 from detector.shard.strangeness import Strangeness
+from detector.shard.untraced import Untraced
 from detector.stages.parse.parse import Parser
 
 SURE_LINES = 1_000  # without a name, after which it is said that there are none
@@ -40,12 +41,12 @@ class Intake:
         self.continuations = 0
         self.named = self.nameless = 0  # events
         self.nameless_text = b""  # of the first
-        self._strangeness = Strangeness(reader.headers)
+        self._strangeness, self._untraced = Strangeness(reader.headers), Untraced(reader.settings)
 
     def use(self, reader: Reader, parser: Parser) -> None:
         """Read with these from here on; clocks and counts stay."""
         self._reader, self._parser = reader, parser
-        self._strangeness = Strangeness(reader.headers)
+        self._strangeness, self._untraced = Strangeness(reader.headers), Untraced(reader.settings)
 
     @property
     def clock_us(self) -> int:
@@ -66,6 +67,7 @@ class Intake:
             self.continuations += read.continuations
             self.lines += len(records)
             self._count_names(read)
+            self._untraced.look_at(read)
             yield read.lines
 
     def _count_names(self, read: Read) -> None:
@@ -87,6 +89,10 @@ class Intake:
     def strange(self, *, whole: bool) -> str:
         """A sentence where the lines are not those that were learnt; of a part, once it is sure."""
         return self._strangeness.sentence(whole=whole)
+
+    def untraced(self, *, whole: bool) -> str:
+        """A sentence where traces were looked for and not one was found; of a part, once it is sure."""
+        return self._untraced.sentence(whole=whole)
 
     def merged(
         self, feeds: Mapping[str, Iterable[list[Record]]], max_lines: int, *, of_feeds: bool = False

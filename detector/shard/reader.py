@@ -60,7 +60,7 @@ class Reader:
         self._names_sources = bool(settings.source_fields) or settings.source_regex is not None
         self._decoder = Decoder(decode_settings(settings, bounds), headers, zone_of(settings))
         self._latest_us = latest_us
-        self.headers = headers
+        self.settings, self.headers = settings, headers
         self.memories: dict[str, DecodeMemory] = {}
 
     def read(self, origin: str, records: list[Record]) -> Read:

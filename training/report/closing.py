@@ -1,5 +1,7 @@
 """What `fit` says at its end: what was read, asked for and measured, and where it lies. No I/O."""
 
+import math
+
 from detector.words import counted, rate
 from training.made import Made
 from training.report.basis import basis_of
@@ -30,11 +32,16 @@ def _read(made: Made) -> str:
 
 
 def _traces(made: Made) -> list[tuple[str, str]]:
-    """Whether slow requests will be seen."""
+    """Whether slow requests will be seen, and of how many sources."""
     hops = made.trained.calibration.hops
     if hops is None:
         return []
-    return [("traces", f"{counted(hops.hops, 'step')} of requests from source to source; slow ones alert")]
+    pace = made.corpus.hops.pace(hops.limit_nats)
+    steps = f"{counted(hops.hops, 'step')} of requests from source to source"
+    if not math.isfinite(pace.needed):
+        return [("traces", f"{steps}; none can alert as slow")]
+    enough = f"{pace.enough} of {counted(pace.sources, 'source')} had as many"
+    return [("traces", f"{steps}; slow ones alert from about {math.ceil(pace.needed)} a minute on: {enough}")]
 
 
 def _budget(made: Made) -> list[tuple[str, str]]:

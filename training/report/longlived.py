@@ -1,12 +1,14 @@
 """Say in plain words what a fit on long-lived sources leaves in doubt. Pure."""
 
+import math
 from collections.abc import Iterator
 
-from detector.bundle import Calibration, HopCalibration, StreamCalibration
+from detector.bundle import Calibration, StreamCalibration
 from detector.stages.judge.alerts import rfc3339
 from detector.stages.judge.budget import DAY_EVENTS, DAY_US, silence_limit_us
 from detector.stages.judge.news import is_routine
 from detector.words import counted, duration
+from training.calibrate.hops import LEAST_HOPS
 from training.corpus import Corpus
 from training.made import Made
 from training.report.basis import DAYS_ENOUGH
@@ -29,7 +31,7 @@ def of_streams(made: Made) -> Iterator[str]:
             f"The data is too little for a budget of {budget:g} a day: it spans "
             f"{duration(DAY_S * calibration.days)}. The threshold is extrapolated."
         )
-    yield from _of_hops(calibration.hops)
+    yield from _of_hops(made)
     if stream is not None:
         yield from of_news(calibration)
         yield from of_silence(stream, calibration.days, budget)
@@ -79,8 +81,24 @@ def _of_order(stream: StreamCalibration) -> Iterator[str]:
         )
 
 
-def _of_hops(hops: HopCalibration | None) -> Iterator[str]:
-    if hops is not None and hops.limit_nats > SLOW_NATS:
+def _of_hops(made: Made) -> Iterator[str]:
+    """Whether slow requests alert at all, and soon."""
+    settings, hops = made.order.input, made.trained.calibration.hops
+    if hops is None:
+        if (settings.trace_field or settings.trace_regex) and not made.corpus.untraced:
+            yield (
+                f"Of requests that go on from source to source there are {made.corpus.hops.steps} steps; "
+                f"slow ones alert from {LEAST_HOPS} in the training data on."
+            )
+        return
+    pace = made.corpus.hops.pace(hops.limit_nats)
+    if not pace.enough and math.isfinite(pace.needed):
+        yield (
+            f"Requests are too rare for slow ones to alert soon, or at all: it takes about "
+            f"{math.ceil(pace.needed)} slow steps a minute of one source, and the busiest source had "
+            f"{pace.most:.2g} a minute."
+        )
+    if hops.limit_nats > SLOW_NATS:
         yield (
             "Requests became slow between sources in the training data, so a source alerts only when they "
             "are slower by far. If that was an incident, leave it out or give its share (--contamination)."

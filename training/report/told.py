@@ -114,6 +114,8 @@ def warnings(made: Made) -> Iterator[str]:
     yield from missed(calibration, made.trained.held_out)
     if corpus.rejects:
         yield f"{counted(corpus.rejects, 'record')} could not be read; the first: {corpus.reasons[0]}"
+    if corpus.untraced:
+        yield corpus.untraced
     if corpus.unnamed:
         yield corpus.unnamed
     elif corpus.dropped:

@@ -6,7 +6,7 @@ from detector.bundle import HopTimes
 from detector.errors import BadSetup
 from detector.stages.judge.state import OpenAlert
 
-CODEC_VERSION = 2
+CODEC_VERSION = 3
 
 MAX_WAITING = 4_096  # lines of the last second
 MAX_TRACES = 1_024  # the one that is quiet for longest is forgotten
@@ -47,6 +47,7 @@ class Slowness(msgspec.Struct, array_like=True, gc=False):
     at_us: int | None = None  # when it was that
     usual: float = 0.0  # slow mean of what is added to it
     hops: int = 0
+    since_us: int | None = None  # it has been slow since then, so that it teaches nothing; None: it is not
 
 
 class HopState(msgspec.Struct, array_like=True):

@@ -38,6 +38,9 @@ MOST_USUAL = 3.0  # nats of one hop that count for that mean
 SOON, LATE = 50, 2_000  # hops over which the mean is taken, at first and in the end
 FADE_S = 30.0  # after which the sum has faded to 1/e
 MOMENT_S = 1.0  # hops closer together count in part
+HELD = 0.25  # of the sum that alerts: from there on its source's hops teach nothing, or they became usual
+HELD_US = 86_400 * SECOND_US  # what lasts for longer becomes usual
+SURE_HOPS = 100  # of which something is known before it is held
 
 
 class Hop(NamedTuple):
@@ -47,6 +50,7 @@ class Hop(NamedTuple):
     took_s: float
     usual_s: float
     nats: float  # that it counts for
+    held: bool = False  # one of its ends is slow, so that it teaches nothing
 
 
 def in_order(state: HopState, line: Line, token: int, clock_us: int) -> list[Waiting]:
@@ -110,12 +114,19 @@ def measured(state: HopState, line: Waiting, learnt: HopCalibration) -> Hop | No
     mean, spread, freedom = predicted(own if own.hops else None, anywhere)
     nats = tail_nats((log - mean) / spread, freedom)
     log = within(log, mean, spread)
-    learn(own, log)
-    learn(anywhere, log)
-    return Hop(before, took_s, typical_s(mean), min(max(0.0, nats - USUAL_NATS), MOST_NATS))
+    held = any(_is_held(state, source) for source in (before.source, line.source))
+    for times in (own, anywhere):
+        if not held or times.hops < SURE_HOPS:
+            learn(times, log)
+    return Hop(before, took_s, typical_s(mean), min(max(0.0, nats - USUAL_NATS), MOST_NATS), held)
 
 
-def add(state: HopState, source: str, nats: float, learnt: HopCalibration) -> Slowness:
+def _is_held(state: HopState, source: str) -> bool:
+    slow = state.sources.get(source)
+    return slow is not None and slow.since_us is not None and state.now_us - slow.since_us <= HELD_US
+
+
+def add(state: HopState, source: str, nats: float, learnt: HopCalibration, *, held: bool = False) -> Slowness:
     """Count a hop for one of its ends."""
     slow = state.sources.pop(source, None) or _new(source, learnt)
     if slow.at_us is None or slow.at_us > state.now_us:  # nothing yet, or before the clock was set back
@@ -126,7 +137,12 @@ def add(state: HopState, source: str, nats: float, learnt: HopCalibration) -> Sl
     slow.nats = max(0.0, slow.nats * math.exp(-passed_s / FADE_S) + beyond)
     slow.at_us = state.now_us
     slow.hops += 1
-    slow.usual += (min(nats, MOST_USUAL) - slow.usual) / min(max(slow.hops, SOON), LATE)
+    if not held or slow.hops < SURE_HOPS:
+        slow.usual += (min(nats, MOST_USUAL) - slow.usual) / min(max(slow.hops, SOON), LATE)
+    if slow.nats < HELD * learnt.limit_nats:
+        slow.since_us = None
+    elif slow.since_us is None or slow.since_us > state.now_us:
+        slow.since_us = state.now_us
     state.sources[source] = slow
     if len(state.sources) > MAX_SOURCES:
         del state.sources[next(iter(state.sources))]

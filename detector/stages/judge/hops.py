@@ -13,6 +13,7 @@ from detector.stages.judge.evidence import known_template, severity
 from detector.stages.judge.hop_state import HopState, Slowness, Waiting
 from detector.stages.judge.hop_sums import (
     FADE_S,
+    HELD,
     RECEIVER,
     SECOND_US,
     WAIT_US,
@@ -105,14 +106,13 @@ def _counted(state: HopState, line: Waiting, hop: Hop, policy: HopPolicy) -> Rev
     of_sender = 0.0 if known[1] and not known[0] else hop.nats
     of_receiver = 0.0 if known[0] and not known[1] else RECEIVER * hop.nats
     sums = {
-        sender: add(state, sender, of_sender, policy.learnt),
-        receiver: add(state, receiver, of_receiver, policy.learnt),
+        sender: add(state, sender, of_sender, policy.learnt, held=hop.held),
+        receiver: add(state, receiver, of_receiver, policy.learnt, held=hop.held),
     }
     named = max(sums, key=lambda source: sums[source].nats)
-    slow = sums[named]
-    if slow.nats < policy.learnt.limit_nats:
+    slow, alert = sums[named], state.alerts.get(named)
+    if slow.nats < policy.learnt.limit_nats * (1.0 if alert is None else HELD):
         return None
-    alert = state.alerts.get(named)
     if alert is not None:
         return alerts.flag(alert, slow.hops, state.now_us, slow.nats)
     alert, revision = _opened(named, slow, state.log, line, hop, policy)
