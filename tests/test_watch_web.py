@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,10 @@ def test_a_port_that_is_taken_is_said_with_its_key(folder: Folder, capfd: pytest
 
 def listeners(pid: int) -> set[str]:
     """The sockets of a process that listen for TCP, as Linux numbers them."""
-    own = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    own = set[str]()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            own.add(str(link.readlink()))
     tables = [Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6")]
     rows = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()]
     return {row[9] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in own}

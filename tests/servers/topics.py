@@ -22,20 +22,21 @@ def create(address: str, topic: str, partitions: int = 1, **config: str) -> None
     async def made() -> None:
         async with admin_of(address) as admin:
             await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=settings)])
-            while not await _is_known(admin, topic):  # noqa: ASYNC110  (nobody tells us)
-                await asyncio.sleep(0.01)
+            await _known(admin, topic, partitions)
 
     asyncio.run(made())
 
 
-async def _is_known(admin: AIOKafkaAdminClient, topic: str) -> bool:
-    """Whether its partitions have a leader and its settings can be asked for."""
-    [described] = await admin.describe_topics([topic])
-    asked = ConfigResource(ConfigResourceType.TOPIC, topic)
-    [answer] = await admin.describe_configs([asked])
-    [(code, *_)] = answer.resources
-    leaders = [partition["leader"] for partition in described["partitions"]]
-    return not described["error_code"] and code == 0 and bool(leaders) and -1 not in leaders
+async def _known(admin: AIOKafkaAdminClient, topic: str, partitions: int) -> None:
+    """Wait until its partitions have a leader and its settings can be asked for."""
+    while True:
+        [described] = await admin.describe_topics([topic])
+        [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        [(code, *_)] = answer.resources
+        led = [partition["leader"] >= 0 for partition in described["partitions"]]
+        if not described["error_code"] and code == 0 and led == [True] * partitions:
+            return
+        await asyncio.sleep(0.01)
 
 
 def delete(address: str, topic: str) -> None:
@@ -51,11 +52,12 @@ def delete(address: str, topic: str) -> None:
 
 
 def widen(address: str, topic: str, partitions: int) -> None:
-    """Give a topic more partitions."""
+    """Give a topic more partitions, and come back when the broker knows them."""
 
     async def widened() -> None:
         async with admin_of(address) as admin:
             await admin.create_partitions({topic: NewPartitions(partitions)})
+            await _known(admin, topic, partitions)
 
     asyncio.run(widened())
 
