@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import signal
 import sys
@@ -196,7 +195,7 @@ def test_what_is_sent_while_brokers_are_away_fails_in_time(
         with closing(Sender(Connection(brokers=(broker.address,)))) as sender:
             for away, back in (
                 (broker.kill, broker.start),
-                (lambda: os.kill(broker.pid, signal.SIGSTOP), lambda: os.kill(broker.pid, signal.SIGCONT)),
+                (broker.freeze, broker.thaw),
             ):
                 sender.send([Message("sent", b"k", b"before")])
                 away()

@@ -136,6 +136,9 @@ class Broker:
         """Let it stand still: it takes connections, and answers nobody."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
+            pause = threading.Event()
+            while not stands_still(self._process.pid):  # each of its threads stops when it gets to run
+                pause.wait(POLL_S)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -146,6 +149,14 @@ class Broker:
         """Stop, and start on the same data and ports."""
         self.stop()
         self.start()
+
+
+def stands_still(pid: int) -> bool:
+    """Whether every thread of a process is stopped."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    with suppress(FileNotFoundError):  # a thread that ends meanwhile
+        return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+    return False
 
 
 def java(tool: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
