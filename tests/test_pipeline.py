@@ -116,19 +116,22 @@ class Arrival(msgspec.Struct):
 
 
 def arrived(events: list[Event], origins: int) -> Arrival:
-    """Events as they come; each source is of one origin, and each origin has a clock of its own."""
+    """Events as they come; each source is of one origin, and each origin has a clock of its own.
+
+    As `decode` gives it, a continuation has no time of its own and moves no clock.
+    """
     found, clocks = Arrival([], [], [], [], []), Clocks({})
     now = dict.fromkeys(range(origins), 1_700_000_000 * SECOND)
     for offset, (source, token, wait, continuation) in enumerate(events):
         number = source % origins
-        now[number] += (wait or 0) * SECOND
+        now[number] += 0 if continuation else (wait or 0) * SECOND
         time_us = None if wait is None else now[number]
         text, origin = f"line {offset} token {token}".encode(), f"{number}.log"
         found.lines.append(Line(origin, offset, -1, f"s{source}", time_us, "INFO", text, text, continuation))
         found.tokens.append(token)
         clock = clocks.of(origin)
         found.clocks.append(clock)
-        if time_us is not None:
+        if time_us is not None and not continuation:
             clock = time_us if time_us < clock - FALL else max(clock, time_us)
         if (fallen_us := clocks.follow(origin, clock)) is not None:
             found.falls.append((offset, fallen_us))
