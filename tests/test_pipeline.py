@@ -193,7 +193,8 @@ def test_any_cut_into_batches_gives_the_same_outcome(
 ) -> None:
     """States to the bit, alerts with their revisions, closed sources and scores do not depend on batches.
 
-    Also where clocks are set forward and back, of one file or of several; and no two alerts share an id.
+    Also where clocks are set forward and back, of one file or of several; no two alerts share an id, and
+    an event that reaches its threshold has one.
     """
     bundle = bundles[session]
     small = limits == "small limits"
@@ -215,6 +216,7 @@ def test_any_cut_into_batches_gives_the_same_outcome(
     assert len(said) == len(set(said))
     ended = [alert for alert in timed if alert.resolved_at is not None]
     assert all(instant(alert.resolved_at) >= instant(alert.opened_at) for alert in ended)
+    assert all(event.alert_id for event in whole.events if event.warm and event.score >= event.threshold)
 
 
 @pytest.mark.parametrize("session", [False, True])

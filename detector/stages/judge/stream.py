@@ -30,12 +30,13 @@ def flag_in_stream(state: SourceState, event: Event, policy: Policy) -> bool:
     seen = event.token != UNKNOWN and stream.counts[event.token] > 0.0
     if warm and not starts and seen:  # what training never saw has no order
         share = add_surprise(rarity, event.surprise, stream)
+    if not starts:  # the sum only fades: no event calls for an alert by the echo of one before it
+        nats = min(nats, math.nextafter(policy.threshold, 0.0))
     event.score, event.threshold = max(nats, share * policy.threshold), policy.threshold
     if not warm:
         return False
     state.score_max = max(state.score_max, event.score)
-    # Inside an episode the leaky sum only fades: one odd event must not be flagged again by its echo.
-    return share >= 1.0 or (starts and nats >= policy.threshold)
+    return event.score >= event.threshold
 
 
 def _rarity_sum(

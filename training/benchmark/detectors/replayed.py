@@ -23,7 +23,7 @@ class Events:
 
     offsets: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]  # as a share of their thresholds
-    flagged: npt.NDArray[np.bool_]  # call for an alert: one that merely is firing meanwhile does not count
+    flagged: npt.NDArray[np.bool_]  # are strange themselves: an alert that is firing meanwhile does not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _events(step: Step) -> Events:
     return Events(
         np.array([offset_of(event.position) for event in events], np.int64),
         np.array([event.score / event.threshold for event in events], np.float64),
-        np.array([bool(event.alert_id) for event in events], bool),
+        np.array([event.warm and event.score >= event.threshold for event in events], bool),
     )
 
 

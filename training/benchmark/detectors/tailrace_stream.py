@@ -44,9 +44,9 @@ def of_stream(
 
 
 def said(test: Labelled, run: Replayed) -> Said:
-    """The lines that were flagged, and those at which alerts opened."""
+    """The lines that are strange or open an alert, and those at which alerts opened."""
     opened = np.array([offset_of(alert.position) for alert in run.opened], np.int64)
-    flagged = run.events.offsets[run.events.flagged]
+    flagged = np.append(run.events.offsets[run.events.flagged], opened)
     return Said(np.unique(test.places(flagged)), np.sort(test.places(opened)))
 
 
