@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from detector.config.options import KafkaAt
 from detector.errors import BadSetup
+from detector.inputs.kafka import header_names
 
 CLIENT_ID = "tailrace"  # what brokers call us in their logs, metrics and quotas
 
@@ -88,6 +89,7 @@ def client_options(connection: Connection) -> dict[str, Any]:
     Raises:
         BadSetup: a certificate cannot be used any more.
     """
+    header_names.escape()
     return {
         "bootstrap_servers": list(connection.brokers),
         "client_id": CLIENT_ID,
