@@ -53,6 +53,13 @@ def refusal(error: BaseException, connection: Connection, doing: Doing = "READ")
             sentence = f"nobody can log in by {connection.sasl_mechanism} there: correct kafka.sasl_mechanism"
         case errors.IllegalSaslStateError():
             sentence = "nobody logs in there: remove kafka.sasl_mechanism, or name the port for logins"
+        case errors.InvalidSessionTimeoutError():
+            sentence = (
+                "no session may be as short or long there: correct kafka.session_timeout_s, or "
+                "group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers"
+            )
+        case errors.InconsistentGroupProtocolError():
+            sentence = "another program uses the group, and shares it out in its own way: change kafka.group"
         case _:
             cause = error.__cause__
             return None if cause is None else refusal(cause, connection, doing)
