@@ -1,11 +1,14 @@
 """Reading a topic of a real broker: everything once, in order, within bounds."""
 
 import asyncio
+import threading
 import tomllib
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaProducer, codec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, codec
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from faust.serializers import codecs
 
 from detector.errors import BadSetup, Stuck, Unavailable
@@ -18,7 +21,7 @@ from detector.inputs.kafka.run import run
 from tests.kafka_feeds import Keeper, Stop, feed_of, lines_of, read_all, running
 from tests.servers import topics
 from tests.servers.kafka import Broker, free_ports
-from tests.watching import until
+from tests.watching import DEADLINE_S, until
 
 
 def test_every_record_of_four_partitions_comes_once_and_in_order(
@@ -90,6 +93,38 @@ def test_records_come_as_they_were_written(kafka: Broker) -> None:
     records = keeper.records[Shard("as-written", 0)]
     whole = [(key, value, [(name, held or b"") for name, held in headers]) for key, value, headers in written]
     assert [(one.key, one.value, list(one.headers)) for one in records] == whole
+
+
+class NoText(str):
+    """A header's name that no encoding has."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        """What clients in C and Go may write."""
+        return b"\xff" + super().encode()
+
+
+def test_a_header_whose_name_is_no_text_is_escaped(kafka: Broker) -> None:
+    """Kafka takes any bytes. Nothing is lost or doubled around it, however the batch is packed."""
+    topics.create(kafka.address, "no-text")
+
+    async def write() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=kafka.address) as producer:
+            for packed in range(5):
+                batch = producer.create_batch()
+                batch._builder = _DefaultRecordBatchBuilderPy(2, packed, 0, -1, -1, -1, 9_999)
+                for number, line in enumerate(lines_of(10, 10 * packed)):
+                    headers = [("h", None), (NoText("n"), b"v")] if number in {3, 6} else []
+                    batch.append(timestamp=None, key=None, value=line, headers=headers)
+                await (await producer.send_batch(batch, "no-text", partition=0))
+
+    asyncio.run(write())
+    keeper = Keeper()
+    read_all(feed_of(kafka.address, "no-text", max_lines=4), keeper, 50)
+    assert keeper.values("no-text") == lines_of(50)
+    headers = [one.headers for one in keeper.records[Shard("no-text", 0)] if one.headers]
+    assert headers == [(("h", b""), (r"\xffn", b"v"))] * 10
 
 
 def test_what_compaction_took_is_not_missed(kafka: Broker) -> None:
@@ -223,6 +258,48 @@ def test_a_batch_of_an_assignment_that_is_over_is_dropped() -> None:
     assert keeper.batches == []
 
 
+class Slow(Keeper):
+    """A store that takes its time."""
+
+    def __init__(self) -> None:
+        """It has one shard, and waits to be let go on."""
+        super().__init__()
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.fences[Shard("t", 0)] = 9
+        self.held.add(Shard("t", 0))
+
+    def process(self, batch: PartitionBatch) -> None:
+        """Keep the records, in the end."""
+        self.begun.set()
+        assert self.may_end.wait(DEADLINE_S)
+        super().process(batch)
+
+
+def test_a_shard_whose_batch_takes_too_long_is_let_go_of_behind_it() -> None:
+    """Also where the group gives out nothing else: nobody delivers what is somebody else's by now."""
+    keeper, shard = Slow(), Shard("t", 0)
+    held_by_spare = []
+
+    async def lose() -> None:
+        feed = feed_of("nowhere", "t", drain_timeout_s=0.01)
+        member = Member(feed, keeper, lambda: held_by_spare.append(set(keeper.held)))
+        member.lanes.lanes[shard] = Lane(after=9, handed=9, position=30, end=30, answered_s=0.0)
+        taken = asyncio.ensure_future(member.take(0, PartitionBatch(shard, 9, 29, [], at_end=False)))
+        await asyncio.to_thread(keeper.begun.wait, DEADLINE_S)
+        member.lanes.rebalances += 1
+        await member.release()
+        member.stand_by()
+        assert keeper.held == {shard}
+        keeper.may_end.set()
+        await taken
+        while not held_by_spare:  # noqa: ASYNC110  (said in another thread)
+            await asyncio.sleep(0.01)
+        assert not member.failed.done()
+
+    asyncio.run(asyncio.wait_for(lose(), DEADLINE_S))
+    assert held_by_spare == [set()]
+
+
 def test_no_codec_runs_code_of_a_message() -> None:
     """Faust's pickle codecs cannot be named once an app is built."""
 
@@ -246,3 +323,28 @@ def test_a_topic_that_is_not_there_is_said_so(kafka: Broker) -> None:
     """Nobody waits for long for a topic whose name is misspelt."""
     with pytest.raises(BadSetup, match="has no topic missing"):
         run(feed_of(kafka.address, "missing"), Keeper(), Stop())
+
+
+def test_a_session_that_the_brokers_do_not_allow_is_said_so(kafka: Broker) -> None:
+    """To wait would not mend it."""
+    topics.create(kafka.address, "too-short")
+    with pytest.raises(BadSetup, match=r"correct kafka\.session_timeout_s, or group\.min\.session"):
+        run(feed_of(kafka.address, "too-short", session_timeout_s=0.5), Keeper(), Stop())
+
+
+def test_a_group_of_another_program_is_said_so(kafka: Broker) -> None:
+    """Its members and a worker would not agree on who reads what."""
+    topics.create(kafka.address, "taken")
+
+    async def join() -> None:
+        other = AIOKafkaConsumer(
+            "taken",
+            group_id="taken-group",
+            bootstrap_servers=kafka.address,
+            partition_assignment_strategy=[RangePartitionAssignor],
+        )
+        async with other:
+            await asyncio.to_thread(run, feed_of(kafka.address, "taken"), Keeper(), Stop())
+
+    with pytest.raises(BadSetup, match="another program uses the group"):
+        asyncio.run(join())

@@ -5,8 +5,9 @@ Runs in the main loop; the shell's calls run in a thread of their own.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
+from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -162,7 +163,7 @@ class Member:
         """Note that the group has given out its shards, and none of them to us."""
         self.lanes.spare = self.lanes.rebalances
         log.info("no shard is left for this worker, standing by")
-        self._spare()
+        self._later(self.hand.do(self._spare))  # behind the batch in hand, and letting go of its shard
 
     async def drop(self) -> None:
         """Let go of all shards, once the batch in hand is done."""
@@ -203,8 +204,21 @@ class Member:
     async def release(self) -> None:
         """Let go of all shards: a rebalance takes them all, and may give none back."""
         await self.finish()
+        dropped = self._later(self.drop())  # at once, or when the batch in hand is done after all
         if self.hand.busy_since_s is None:
-            await self.drop()
+            await dropped
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something whether anybody waits for it or not; where it fails, the process ends."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                self.fail(error)
+
+        task = self._loop.create_task(work)
+        task.add_done_callback(ended)
+        return task
 
     async def finish(self) -> None:
         """Wait for the batch in hand, but not for ever: what it commits later is refused by the store."""
