@@ -1,6 +1,6 @@
 """A worker as a process of its own, with a store that outlives it: what tests kill.
 
-`python -m tests.kafka_worker ADDRESS TOPIC STORE [PAUSE_S]`; a pause makes each batch take that long.
+`python -m tests.kafka_worker ADDRESS TOPIC STORE [PAUSE_S [STALL_S]]`; a pause makes each batch take so long.
 """
 
 import os
@@ -84,10 +84,11 @@ class Store:
         return [partition for (partition,) in rows]
 
 
-def main(address: str, topic: str, path: str, pause_s: str = "0") -> None:
+def main(address: str, topic: str, path: str, pause_s: str = "0", stall_s: str = "60") -> None:
     """Work until told to end."""
     with Stopping() as stopping:
-        run(feed_of(address, topic), Store(Path(path), os.getpid(), float(pause_s)), stopping)
+        feed = feed_of(address, topic, stall_timeout_s=float(stall_s))
+        run(feed, Store(Path(path), os.getpid(), float(pause_s)), stopping)
 
 
 if __name__ == "__main__":

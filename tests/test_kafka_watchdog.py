@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -16,8 +17,9 @@ from detector.inputs.kafka.app import App, build
 from detector.inputs.kafka.feed import Begin, PartitionBatch, Shard
 from detector.inputs.kafka.member import Member
 from detector.inputs.kafka.run import run, serve
-from detector.inputs.kafka.watchdog import UNGIVEN
+from detector.inputs.kafka.watchdog import GIVEN_NONE, UNGIVEN
 from tests.kafka_feeds import Keeper, Running, Stop, feed_of, lines_of, read_all, running
+from tests.kafka_worker import Store
 from tests.servers import topics
 from tests.servers.kafka import Broker
 from tests.watching import DEADLINE_S, until
@@ -122,17 +124,25 @@ def hanging_member(broker: Broker, topic: str) -> Iterator[None]:
         loop.run_until_complete(consumer.stop())
 
 
-def test_a_group_that_gives_out_nothing_is_told_of(kafka: Broker) -> None:
-    """A member that hangs holds up the others: a new start changes nothing, and silence helps nobody."""
-    topics.create(kafka.address, "ungiven")
+def test_a_group_that_gives_out_nothing_is_told_of(kafka: Broker, tmp_path: Path) -> None:
+    """A member that hangs holds up the others: who has nothing waits, who had shards ends, both say why."""
+    topics.create(kafka.address, "ungiven", partitions=2)
     feed, keeper = feed_of(kafka.address, "ungiven", stall_timeout_s=1.5), Keeper()
-    with ExitStack() as stack, capture_logs() as logs:
+    path, errors = tmp_path / "store", tmp_path / "errors"
+    store = Store(path)
+    command = [sys.executable, "-m", "tests.kafka_worker", kafka.address, "ungiven", str(path), "0", "3"]
+    with ExitStack() as stack, capture_logs() as logs, errors.open("wb") as file:
+        had = stack.enter_context(subprocess.Popen(command, stderr=file))
+        until(lambda: len(store.begins_of(had.pid)) >= 2 or had.poll() is not None)
         with hanging_member(kafka, "ungiven"):
+            until(lambda: len(store.begins_of(had.pid)) >= 3 or had.poll() is not None)
             worker = stack.enter_context(running(feed, keeper))
             until(lambda: worker.has_ended or sum(entry["event"] == UNGIVEN for entry in logs) > 1)
+            until(lambda: worker.has_ended or had.poll() is not None)
         until(lambda: worker.has_ended or bool(keeper.held))
     first, second, *_ = (entry["waited_s"] for entry in logs if entry["event"] == UNGIVEN)
     assert (first >= 1.5, second >= 3.0) == (True, True)
+    assert errors.read_text().splitlines()[-1].startswith(f"detector.errors.Stuck: {GIVEN_NONE} for 3 s")
 
 
 class Failing(Keeper):

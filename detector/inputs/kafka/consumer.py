@@ -31,6 +31,12 @@ class Listener(driver.ConsumerRebalanceListener):
         self._thread.member.lanes.rebalances += 1
         return super().on_partitions_revoked(revoked)
 
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """Note that the group has said what is ours."""
+        lanes = self._thread.member.lanes
+        lanes.given = lanes.rebalances
+        await super().on_partitions_assigned(assigned)
+
 
 class Consumer(driver.Consumer):
     """Hands over one message for each partition and fetch; its value is a PartitionBatch."""

@@ -51,6 +51,7 @@ class Lanes:
     """
 
     rebalances: int = 0
+    given: int = -1  # the assignment whose shards the group has named
     begun: int = -1  # the assignment whose fences were read
     spare: int = -1  # the assignment that gave us none
     lanes: dict[Shard, Lane] = field(default_factory=dict)
@@ -60,6 +61,11 @@ class Lanes:
     def is_open(self) -> bool:
         """Whether this assignment's shards are being read."""
         return self.begun == self.rebalances
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the group has said what is ours since it last took everything back."""
+        return self.given == self.rebalances
 
     @property
     def is_spare(self) -> bool:

@@ -14,6 +14,8 @@ from detector.inputs.kafka.member import Member
 
 ANSWER_S = 5.0  # for the broker to say where the logs end
 LOOKS = 6  # in one stall timeout
+BEGUN_NONE = "partitions were given to this worker and none of them has begun"
+GIVEN_NONE = "the group took all partitions back, a member or its coordinator may hang: none was given out"
 UNGIVEN = "the group gives out no partitions, a member or its coordinator may hang: waiting"
 
 log = structlog.get_logger("kafka")
@@ -55,9 +57,10 @@ class Watchdog:
             return
         self._unanswered_s = None
         self._say_ungiven(shards)
-        if shards and not member.lanes.is_open and self._still("assignment", member.lanes.rebalances):
-            raise Stuck(f"shards were assigned {limit_s:.0f} s ago and none has begun: ending")
-        for shard, lane in member.lanes.lanes.items():
+        lanes = member.lanes
+        if shards and not lanes.is_open and self._still("assignment", (lanes.rebalances, lanes.given)):
+            raise Stuck(f"{BEGUN_NONE if lanes.is_given else GIVEN_NONE} for {limit_s:.0f} s: ending")
+        for shard, lane in lanes.lanes.items():
             waiting = ends.get(shard, 0) - lane.after - 1
             if (
                 self._still(str(shard), (lane.after, lane.position))
