@@ -234,6 +234,36 @@ def test_a_worker_says_at_once_what_it_lacks(toml: Path, tmp_path: Path) -> None
     assert said == [file, "no bundle is named", *missing]
 
 
+def test_a_topic_that_would_be_read_with_what_is_written_to_it_is_refused(toml: Path) -> None:
+    """Each line, dead letter, score and alert would be another line."""
+    toml.write_text(
+        """
+        [kafka]
+        brokers = ["kafka:9092"]
+        topics = ["logs", "tailrace-routed"]
+        dead_letter_topic = "tailrace-routed"
+        scores_topic = "logs"
+        [redis]
+        url = "redis://db"
+        [[receivers.kafka]]
+        name = "bus"
+        topic = "logs"
+        """
+    )
+    loops = [
+        "kafka.routed_topic tailrace-routed is among kafka.topics",
+        "kafka.dead_letter_topic tailrace-routed is read by this worker",
+        "kafka.scores_topic logs is read by this worker",
+        "topic of the receiver bus, logs is read by this worker",
+    ]
+    _assert_all_are_said(toml, ["no bundle is named", *loops])
+    toml.write_text(toml.read_text().replace("[kafka]", "[input]\nkeyed = true\n[kafka]"))
+    with pytest.raises(BadSetup) as raised:  # then nothing is routed
+        worker(config=toml)
+    assert [line for line in str(raised.value).splitlines() if "routed_topic" in line] == []
+    assert "kafka.dead_letter_topic tailrace-routed is read" in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("wrong", "lines"),
     [

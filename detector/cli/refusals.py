@@ -80,11 +80,26 @@ def of_servers(settings: Settings) -> Iterator[str]:
     if settings.bundle.path is None:
         yield NO_BUNDLE
     yield from lacking(settings)
+    yield from of_topics(settings)
     yield from kafka.certificate_faults(settings.kafka)
     if settings.redis.url is not None:
         from detector.store.redis import connect  # noqa: PLC0415  # slow to import
 
         yield from connect.certificate_faults(settings.redis)
+
+
+def of_topics(settings: Settings) -> Iterator[str]:
+    """Topics that a worker would write to and read: that would never come to an end."""
+    ours, read = settings.kafka, set(settings.kafka.topics)
+    if not settings.input.keyed:
+        if ours.routed_topic in read:
+            yield f"kafka.routed_topic {ours.routed_topic} is among kafka.topics: give it a name of its own"
+        read.add(ours.routed_topic)
+    written = {"kafka.dead_letter_topic": ours.dead_letter_topic, "kafka.scores_topic": ours.scores_topic}
+    written |= {f"topic of the receiver {one.name},": one.topic for one in settings.receivers.kafka}
+    for option, topic in written.items():
+        if topic in read:
+            yield f"{option} {topic} is read by this worker, with all that it writes there: name another"
 
 
 def of_bundle(settings: Settings) -> Iterator[str]:

@@ -11,7 +11,7 @@ RECEIVERS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "webhook": {"name": "stand-in", "url": "https://stand.in"},
         "jsonl": {"name": "stand-in", "path": "-"},
-        "kafka": {"name": "stand-in", "topic": "stand-in"},
+        "kafka": {"name": "stand-in", "topic": "stand-in-alerts"},
     }
 )
 STAND_INS: Final[Mapping[Loc, Any]] = MappingProxyType(
