@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from detector.distributed.arrivals import HEARD_S, MORE_S, STEP_S, Arrivals, Steady
+from detector.distributed.packs import MOST_LINES, Packed, packed
 from detector.distributed.routed import MARK, MORE, ORIGIN
 from detector.inputs.kafka.feed import KafkaRecord, Shard
 from detector.shard.intake import Intake
@@ -54,6 +55,22 @@ def test_after_a_start_every_known_origin_may_have_more(intake: Intake) -> None:
     arrivals.batch(intake, [mark("0", HOUR_US)], MORE_S - 1.0)
     assert arrivals.unread(MORE_S) == {"logs/0"}
     assert arrivals.unread(MORE_S + HEARD_S) == set()
+
+
+def pack(*offsets: int) -> KafkaRecord:
+    """Lines from these places of an origin, numbered."""
+    lines = [Packed(offset, -1, 0, None, b"line") for offset in offsets]
+    value, headers = packed("logs/0", lines, more=False)
+    return KafkaRecord(MOST_LINES, 0, None, value, tuple(headers))
+
+
+def test_an_origin_that_is_routed_twice_is_noticed(intake: Intake) -> None:
+    """As by two groups with one routed topic. A record of several logs may go on in the next pack."""
+    arrivals = Arrivals(SHARD, [], 0.0)
+    arrivals.batch(intake, [pack(0, 1, 2), pack(2, 4), pack(4, 9)], 0.0)
+    assert not arrivals.doubled
+    arrivals.batch(intake, [pack(0, 1, 2)], 0.0)
+    assert list(arrivals.doubled) == ["logs/0"]
 
 
 def test_time_in_which_nothing_could_be_read_is_no_silence() -> None:

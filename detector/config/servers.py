@@ -26,7 +26,11 @@ class KafkaAt:
     brokers: Annotated[tuple[Broker, ...], say("Brokers to begin with, each `HOST:PORT`.")] = ()
     topics: Annotated[tuple[Topic, ...], say("Topics that hold the lines.")] = ()
     group: Annotated[
-        Group, say("Consumer group; workers of one group share the work, and each group does all of it.")
+        Group,
+        say(
+            "Consumer group; workers of one group share the work. Another group does all of it again, and "
+            "needs a `routed_topic` and a `redis.key_prefix` of its own."
+        ),
     ] = "tailrace"
     routed_topic: Annotated[
         Topic, say("Topic of our own that the router writes to, unless `input.keyed`.")

@@ -50,6 +50,7 @@ class _Arrived(NamedTuple):
     more: bool
     mark_us: int | None = None
     reject: Reject | None = None
+    offsets: tuple[int, int] | None = None  # of the first line of a pack, and of the last
 
 
 class Arrivals:
@@ -60,6 +61,8 @@ class Arrivals:
         self._shard = shard
         self._more = set(known)
         self._heard_s = dict.fromkeys(self._more, now_s)
+        self._newest: dict[str, int] = {}
+        self.doubled: dict[str, None] = {}  # origins with lines that came before
 
     def unread(self, now_s: float) -> frozenset[str]:
         """The origins that hold endings back; `now_s` is any clock that only goes forward."""
@@ -74,6 +77,7 @@ class Arrivals:
         arrived = [_arrived(self._shard, record) for record in records]
         for one in arrived:
             self._heard_s[one.feed] = now_s
+            self._compare(one)
             if one.more:
                 self._more.add(one.feed)
             else:
@@ -82,6 +86,14 @@ class Arrivals:
         taken = intake.of_feeds(_stretches(arrived, unread), unread)
         intake.rejects = [*intake.rejects, *(one.reject for one in arrived if one.reject is not None)]
         return taken
+
+    def _compare(self, one: _Arrived) -> None:
+        """Note an origin that goes back: a router sends its lines in their order, and none twice."""
+        if one.offsets is not None:
+            first, last = one.offsets
+            if first < self._newest.get(one.feed, 0):
+                self.doubled[one.feed] = None
+            self._newest[one.feed] = last
 
 
 def _arrived(shard: Shard, record: KafkaRecord) -> _Arrived:
@@ -98,7 +110,12 @@ def _pack(shard: Shard, record: KafkaRecord) -> _Arrived:
         pack = packs.pack_of(record)
     except BadRecord as error:
         return _Arrived(str(shard), [], False, reject=Reject(shard.topic, record.offset, str(error), b""))
-    return _Arrived(pack.feed, packs.records_of(record, pack), routed.has_more(record))
+    return _Arrived(
+        pack.feed,
+        packs.records_of(record, pack),
+        routed.has_more(record),
+        offsets=(pack.lines[0].offset, pack.lines[-1].offset) if pack.lines else None,
+    )
 
 
 def _stretches(arrived: Iterable[_Arrived], unread: frozenset[str]) -> Iterator[Stretch]:

@@ -32,6 +32,10 @@ from detector.store.outbox import Enrolment
 from detector.store.redis.topics import PartitionCount
 
 SECOND_US = 1_000_000
+DOUBLED = (
+    "lines that were routed come a second time: another group routes to this topic too, or somebody let "
+    "them be routed again"
+)
 COMMITS = 8  # at a time of what is due, less than a second's work: other partitions wait, and a rebalance
 
 _log = structlog.get_logger("shards")
@@ -224,7 +228,11 @@ class Partitions:
         """The records as the core takes them."""
         if shard in self._arrivals:
             arrivals, clock = self._arrivals[shard]
-            return arrivals.batch(work.intake, records, clock.read(time.monotonic()))
+            known = len(arrivals.doubled)
+            taken = arrivals.batch(work.intake, records, clock.read(time.monotonic()))
+            for origin in list(arrivals.doubled)[known:]:
+                _log.warning(DOUBLED, shard=str(shard), origin=origin)
+            return taken
         return work.intake.of_feed(work.shard, [record_of(shard.topic, record) for record in records])
 
     def tick(self, shard: Shard, quiet_s: float) -> None:
