@@ -2,19 +2,41 @@
 
 import asyncio
 import io
+import logging
+from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from detector.cli.start import read_settings
 from detector.notify.console import people, printable, show_alert
 from detector.records import Alert, Attended, EvidenceLine, SecondReading, Silence, SlowHop
 from detector.store.deliveries import Delivery
 from tests.delivery import SAMPLE
 
 EVIL = "\x1b[2J\x1b]8;;http://evil\x07click\x1b]8;;\x07 \r\n\u202egpj [bold red]x[/] :smile: \x9b31m"
+
+
+def test_what_the_program_says_for_people_draws_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file's name, a library's words, an exception: each is on its own line, and a terminal obeys none."""
+    config = tmp_path / "tailrace.toml"
+    config.write_text('[log]\nformat = "text"\n')
+    read_settings(config)
+    structlog.get_logger().warning("cannot read", path="\x1b[2J\u202e", reason=EVIL)
+    try:
+        int(EVIL)
+    except ValueError:
+        logging.getLogger("library").exception("failed\r\n%s", EVIL)
+    said = capsys.readouterr().err
+    assert [one for one in said if not one.isprintable() and one != "\n"] == []
+    assert "Traceback (most recent call last):\n" in said
+    assert len([line for line in said.splitlines() if "failed" in line or "cannot read" in line]) == 2
 
 
 def _shown(alert: Alert, *, terminal: bool = False) -> str:

@@ -1,5 +1,6 @@
 """How large a message may be: asked of the broker until it says so, or says that we may not know."""
 
+import tracemalloc
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -7,7 +8,13 @@ import pytest
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from detector.inputs.kafka.feed import Shard
-from detector.inputs.kafka.forwarding import MAX_MESSAGE, USUAL_MESSAGE_BYTES, Answer, Forwarding
+from detector.inputs.kafka.forwarding import (
+    MAX_MESSAGE,
+    USUAL_MESSAGE_BYTES,
+    Answer,
+    Forwarding,
+    partition_of,
+)
 from tests.kafka_feeds import feed_of
 from tests.servers import topics
 from tests.servers.kafka import Broker
@@ -53,3 +60,13 @@ def test_what_was_said_or_refused_is_not_asked_again(kafka: Broker, answer: Answ
     """Each shard that is taken would ask for it."""
     first, second = sizes(kafka, f"once-{answer.code}", answer, Answer(0, None, [(MAX_MESSAGE, "7")]))
     assert first == second
+
+
+def test_long_keys_take_no_memory() -> None:
+    """Where lines name no source, their partition goes by whatever keys their producers choose."""
+    tracemalloc.start()
+    for number in range(50):
+        partition_of(b"%d" % number * 20_000, 3)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 100_000

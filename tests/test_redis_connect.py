@@ -1,5 +1,8 @@
 """Reaching Redis: what is refused at the start, what an ACL user needs, TLS, and secrets that stay secret."""
 
+import os
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,6 +26,7 @@ from tests.delivery import revision
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.redis import Server, serving
 from tests.servers.redis_guarded import PASSWORD, allow, behind_tls
+from tests.watching import DEADLINE_S
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +250,22 @@ def test_a_certificate_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) 
         ) as refused:
             nodes_at(settings)
         assert refused.value.exit_code == 2
+
+
+def test_a_locked_key_asks_nobody_for_its_password(certificates: Certificates, tmp_path: Path) -> None:
+    """At a terminal a worker would wait for somebody to type it, at each connection."""
+    locked = tmp_path / "locked.key"
+    lock = ["-aes256", "-passout", "pass:open", "-out", str(locked)]
+    subprocess.run(["openssl", "pkey", "-in", str(certificates.key), *lock], check=True)  # noqa: S607
+    config = tmp_path / "tailrace.toml"
+    config.write_text(
+        f'[kafka]\ntopics = ["logs"]\n[redis]\nurl = "rediss://db"\n'
+        f'cert_file = "{certificates.certificate}"\nkey_file = "{locked}"\n'
+    )
+    command = [sys.executable, "-m", "detector.cli.__main__", "check-config", "--config", str(config)]
+    _, terminal = os.openpty()  # where nobody types
+    done = subprocess.run(
+        command, stdin=terminal, stderr=subprocess.PIPE, text=True, check=False, timeout=DEADLINE_S,
+        start_new_session=True,
+    )  # fmt: skip
+    assert "redis.cert_file: not usable" in done.stderr

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from detector.cli.options import InputOptions
 from detector.config import Settings, load
 from detector.errors import BadSetup
+from detector.notify.console import printable
 from detector.shard.core import Core, Rules, build
 from detector.shard.reader import Bounds
 
@@ -93,6 +94,15 @@ def collect_rarely() -> None:
     gc.set_threshold(COLLECT_AFTER, 50, 100)
 
 
+def _escaped(_logger: object, _method: str, entry: EventDict) -> EventDict:
+    """Escape what a terminal would obey: names of files and what libraries say may be anything."""
+    for name, value in entry.items():
+        if isinstance(value, str) and not value.isprintable():
+            lines = value.split("\n") if name == "exception" else [value]
+            entry[name] = "\n".join(map(printable, lines))
+    return entry
+
+
 def _log_to_stderr(settings: Settings) -> None:
     level = {"debug": 10, "info": 20, "warning": 30, "error": 40}[settings.log.level]
     text = settings.log.format == "text"
@@ -100,16 +110,18 @@ def _log_to_stderr(settings: Settings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendered = structlog.dev.ConsoleRenderer(colors=False) if text else structlog.processors.JSONRenderer()
+    rendered: list[Processor] = [structlog.processors.JSONRenderer()]
+    if text:
+        rendered = [_escaped, structlog.dev.ConsoleRenderer(colors=False)]
     structlog.configure(
-        processors=[*stamp, rendered],
+        processors=[*stamp, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
     # What libraries say of themselves takes the same form.
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*stamp, structlog.stdlib.add_logger_name, structlog.processors.format_exc_info],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendered],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)

@@ -44,7 +44,7 @@ MAX_MESSAGE = "max.message.bytes"
 REFUSED = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 OVERHEAD_BYTES = 1_024  # of a message, beside its key, value and headers, and of the batch that it is in
 PACKED = 4_096  # packing what cannot be packed adds a byte to so many, and often less
-HASHED = 1 << 16  # keys whose partition is remembered
+HASHED, HASHED_BYTES = 1 << 16, 1 << 10  # keys whose partition is remembered, and the longest of them
 
 _log: Final = structlog.get_logger("router")
 T = TypeVar("T")
@@ -76,9 +76,17 @@ class Answer(NamedTuple):
     entries: Sequence[Sequence[Any]]  # name, value and more of each; now and then none of a topic just made
 
 
-@lru_cache(HASHED)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key, as Kafka's own producers choose it."""
+    return _remembered(key, partitions) if len(key) <= HASHED_BYTES else _hashed(key, partitions)
+
+
+@lru_cache(HASHED)
+def _remembered(key: bytes, partitions: int) -> int:
+    return _hashed(key, partitions)
+
+
+def _hashed(key: bytes, partitions: int) -> int:
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 

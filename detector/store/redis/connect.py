@@ -139,7 +139,8 @@ def certificate_faults(settings: RedisAt) -> Iterator[str]:
     if settings.ca_file is not None:
         yield from _unusable("ca_file", partial(context.load_verify_locations, settings.ca_file))
     if settings.cert_file is not None:
-        load = partial(context.load_cert_chain, settings.cert_file, settings.key_file)
+        # An empty password: a key that needs one would ask for it at the terminal.
+        load = partial(context.load_cert_chain, settings.cert_file, settings.key_file, password="")
         yield from _unusable("cert_file", load)
 
 
