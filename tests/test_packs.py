@@ -132,3 +132,15 @@ def test_a_record_that_is_no_pack_is_put_aside_and_one_of_a_newer_release_ends_t
     [newer] = read([Message(0, None, value, [(packs.LINES, b"3")])]).records
     with pytest.raises(BadSetup, match="newer"):
         packs.pack_of(newer)
+
+
+@pytest.mark.parametrize("time_ms", [-1, 0, 9 * 10**18])
+def test_a_time_that_no_calendar_has_is_none(time_ms: int) -> None:
+    """Brokers before Kafka 4 take any number, and no state could hold it: the worker would end."""
+    packing = Packing(FROM, ROOM, {}, more=False)
+    packing.add(0, KafkaRecord(1, time_ms, None, b"line", ()), b"line", -1)
+    [one] = read(packing.messages()).records
+    [line] = packs.records_of(one, packs.pack_of(one))
+    [alone] = packs.opened(one)
+    unrouted = routed.record_of("logs", KafkaRecord(1, time_ms, None, b"line", ()))
+    assert [found.time_us for found in (line, routed.read(TO, alone).record, unrouted)] == [None] * 3

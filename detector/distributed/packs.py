@@ -120,7 +120,7 @@ def records_of(record: KafkaRecord, pack: Pack) -> list[Record]:
             line.value,
             number,
             number + 1,
-            line.time_ms * 1000 if line.time_ms > 0 else None,
+            routed.time_us_of(line.time_ms),
             f"{feed}/{line.offset}" if line.sub < 0 else f"{feed}/{line.offset}:{line.sub}",
         )
         for number, line in enumerate(pack.lines, first)

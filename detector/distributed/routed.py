@@ -23,6 +23,7 @@ ORIGIN, TIME, KEY, MORE, CUT, CRASH, MARK = (
     OURS + name for name in ("origin", "time", "key", "more", "cut", "crash", "mark")
 )
 ORIGIN_CHARACTERS = 256  # longest name of an origin
+LAST_MS = 253_402_300_799_999  # in the year 9999
 PLACE_CHARACTERS = 300  # longest place: a topic's name has 249 characters at most
 
 Headers = list[tuple[str, bytes]]
@@ -49,9 +50,14 @@ def _record(topic: str, record: KafkaRecord, key: bytes | None, time_ms: int, pl
         value=record.value or b"",
         offset=record.offset,
         end=record.offset + 1,
-        time_us=time_ms * 1000 if time_ms > 0 else None,
+        time_us=time_us_of(time_ms),
         place=place,
     )
+
+
+def time_us_of(time_ms: int) -> int | None:
+    """A record's time; None where it has none, or one that older brokers take and no calendar has."""
+    return time_ms * 1000 if 0 < time_ms <= LAST_MS else None
 
 
 def origin_of(key: bytes | None, topic: str) -> str:
