@@ -11,8 +11,8 @@ from detector.pipeline import Batch, advance
 from detector.records import ClosedSource
 from detector.stages.judge.pauses import goes_on, pause_class
 from detector.stages.judge.policy import Policy
+from tests.core_shell import Event, batches, cycle
 from tests.small_bundle import EXPLAIN, SECOND, policy, small_bundle
-from tests.test_pipeline import Event, batches, cycle
 from tests.test_spool import grouped_of
 from training.spool import NO_TIME
 from training.unfinished import finished

@@ -16,8 +16,16 @@ from detector.errors import BadSetup
 from detector.records import END, UNKNOWN, Alert
 from detector.stages.reading import tokens_of, with_tokens
 from detector.stages.score.again import ORDINARY_Z, second_score
+from tests.core_shell import (
+    CUTS,
+    EVENTS,
+    Event,
+    decoded,
+    run_whole,
+    steady,
+    whole_and_cut,
+)
 from tests.small_bundle import SECOND, policy, small_bundle
-from tests.test_pipeline import CUTS, EVENTS, Event, Shard, batches, cycle, decoded, run_whole, steady
 from training.export.reader import export_reader
 from training.model.corrupted import KINDS, corrupted, known_sessions
 from training.model.reader import ReaderNetwork, build_reader, fit_reader, newest, read
@@ -72,13 +80,7 @@ def test_any_cut_into_batches_gives_the_same_second_scores(
     """States to the bit, alerts with what was pointed at, and closed sessions do not depend on batches."""
     rules = policy(reading, threshold=0.5)
     rules = msgspec.structs.replace(rules, remember_us=10**6 * SECOND)
-    whole, cut = Shard(reading, rules), Shard(reading, rules)
-    for batch in batches(events, cycle([len(events)]), origins):
-        whole.run(batch)
-    for batch in batches(events, cycle(cuts), origins):
-        cut.run(batch)
-        cut.settle(batch.clock_us or 0)
-    whole.settle(batch.clock_us or 0)
+    whole, cut = whole_and_cut(reading, rules, events, cuts, origins)
     assert cut.summary() == whole.summary()
 
 
