@@ -4,12 +4,14 @@ import gc
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 
 import structlog
 from structlog.typing import EventDict, Processor
 
 from detector.cli.options import InputOptions
+from detector.cli.repeats import Repeats
 from detector.config import Settings, load
 from detector.errors import BadSetup
 from detector.notify.console import printable
@@ -125,4 +127,5 @@ def _log_to_stderr(settings: Settings) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(Repeats(time.monotonic))
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

@@ -1,7 +1,9 @@
 """What `tailrace worker` does. Talks to Kafka and Redis, sends alerts, takes signals."""
 
+import logging
 import random
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -37,7 +39,11 @@ def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
     collect_rarely()
     sys.setswitchinterval(SWITCH_S)
     names = [receiver.name for receiver in receivers]
-    with Stopping() as stopping, observed(settings, CONDITIONS, names, pause_s=LONGEST_WAIT_S) as shown:
+    with (
+        threads_that_fail_are_logged(),
+        Stopping() as stopping,
+        observed(settings, CONDITIONS, names, pause_s=LONGEST_WAIT_S) as shown,
+    ):
         uses(shown.metrics, core)
         bundles = Bundles(core, poll_s=settings.bundle.poll_s, told=partial(uses, shown.metrics))
         enrolments = [Enrolment(r.name, target(r), r.max_pending, r.enable) for r in receivers]
@@ -60,6 +66,23 @@ def run(settings: Settings, core: Core, receivers: list[Receiver]) -> int:
         with _helping([deliverer, *publishers], stopping) as wake:
             worker.work(stopping, wake, backlog.look)
         return EXIT_INTERRUPTED if stopping.interrupted else 0
+
+
+@contextmanager
+def threads_that_fail_are_logged() -> Iterator[None]:
+    """As one entry, like all else: a library's thread that ends by an error would print its traceback."""
+    before = threading.excepthook
+
+    def log(failed: threading.ExceptHookArgs) -> None:
+        error = failed.exc_value
+        info = None if error is None else (failed.exc_type, error, failed.exc_traceback)
+        logging.getLogger("threading").error("a thread has failed", exc_info=info)
+
+    threading.excepthook = log
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager
