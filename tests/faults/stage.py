@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from detector.config.options import RedisAt
 from detector.distributed.packs import Position
+from detector.distributed.partitions import DOUBLED
 from detector.errors import Unavailable
 from detector.shard.core import Core, Rules, build
 from detector.store.redis.connect import nodes_at
@@ -26,7 +27,7 @@ from tests.faults.notices import Notices
 from tests.receiver import SECRET
 from tests.servers import topics
 from tests.watching import until
-from tests.workers import Revisions, States, come_to, fences, replayed
+from tests.workers import Revisions, States, come_to, fences, replayed, said
 
 K = TypeVar("K")
 PARTITIONS, ROUTED = 4, 3
@@ -138,6 +139,7 @@ class Stage:
         for worker in list(self.crew.workers):
             self.crew.let_go(worker, perhaps_starting=True)
         self.notices.check()
+        assert not said(self.crew.errors, DOUBLED)
         return expected[1]
 
     def settle(self) -> tuple[States, Revisions]:
