@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from detector.bundle import SessionCalibration, load
 from detector.cli.run import run
 from tests.small_sets import JOBS, SEQUENCES, STREAM, describe, write_jobs, write_sequences, write_stream
+from training.benchmark.detectors.ablated import TERMS
+from training.calibrate.calibrate import NEUTRAL
 from training.cli.__main__ import app
 
 QUICK = ("--seeds", "1", "--epochs", "1", "--hidden", "8", "--device", "cpu")
@@ -42,6 +45,34 @@ def test_sequences_from_end_to_end_and_again_without_work(
     assert page.count("<svg") == 2
     assert "Small sequences" in page
     assert "<script" not in page
+
+
+def test_each_term_of_the_score_is_left_out_in_turn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one fit: nothing is rare in what is left out, the rest is as it was, the threshold is its own."""
+    write_sequences(tmp_path)
+    mine = describe(tmp_path, "mine", SEQUENCES)
+    asked = (mine, "--data", tmp_path, "--out", tmp_path / "out", *QUICK)
+    rows, _ = bench(capsys, *asked, "--variants", "plain", "--detectors", "tailrace", "ablations")
+    whole, *others = [row for row in rows if row["budget"] == 5]
+    assert [row["detector"] for row in others] == [f"tailrace without {term}" for term in TERMS]
+    assert {row["train_cpu_s"] for row in others} == {whole["train_cpu_s"]}
+    gru = tmp_path / "out" / "bundles" / "mine" / "seed-0" / "gru"
+    before = of_sessions(gru)
+    for term, tails in TERMS.items():
+        after = of_sessions(gru.with_name(f"gru-without-{term.replace(' ', '-')}"))
+        for name in ("order", "density", "density_max", "distance", "pair"):
+            assert getattr(after, name) == (NEUTRAL if name in tails else getattr(before, name))
+        assert 0 < after.totals[0] < before.totals[0]
+    assert NEUTRAL.z(1e9) == 0
+
+
+def of_sessions(bundle: Path) -> SessionCalibration:
+    """A bundle's calibration for sessions."""
+    found = load(bundle).calibration.session
+    assert found is not None
+    return found
 
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,7 @@ class Trained:
     held_out: list[float]  # scores of held-out normals, for the report
     kept: list[int]  # of the sequences given, those that trained the final model
     second: Second | None = None  # the second reader, where one was asked for
+    measured: Measured | None = None  # the held-out sessions, of which the calibration was made
 
 
 def train_sessions(
@@ -114,6 +115,7 @@ def train_sessions(
         final=final.result,
         held_out=[total(closed, session) for closed in whole.closed],
         kept=kept,
+        measured=whole,
     )
     if not second_reader:
         return trained

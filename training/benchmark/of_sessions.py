@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.benchmark.data.splits import Splits
+from training.benchmark.detectors.ablated import ablated
 from training.benchmark.detectors.fitted import Fitting
 from training.benchmark.detectors.reference.judging import DEEPLOG, REFERENCES
 from training.benchmark.detectors.reference.judging import of_sessions as of_references
@@ -42,6 +43,8 @@ def _scored(splits: Splits, detector: Detector, asked: Asked) -> Iterable[Scored
             return [scored(_job(splits, detector, asked))]
         case "reader":
             return [scored(_job(splits, "gru", asked, second_reader=True))]
+        case "ablations":
+            return ablated(_job(splits, "gru", asked))
         case "simple":
             return simple(tokens.train, tokens.test, seed, splits.contamination)
         case "deeplog" | "references":

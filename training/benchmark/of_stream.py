@@ -37,8 +37,8 @@ class OfStreams:
         """The results of all detectors of one kind, at the budget that is shipped and at those asked for."""
         train, test = self._parts
         budgets = [None, *self._asked.budgets]
-        if detector == "reader":
-            return []  # it reads sessions
+        if detector in ("reader", "ablations"):
+            return []  # they are of sessions
         if detector == "simple":
             return list(simple_of_stream(self._described, train, test, budgets))
         if detector in CELLS:

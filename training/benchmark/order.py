@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from training.model.settings import Cell, Device
 
-Detector = Literal["tailrace", "lstm", "rnn", "reader", "simple", "deeplog", "references"]
+Detector = Literal["tailrace", "lstm", "rnn", "reader", "ablations", "simple", "deeplog", "references"]
 Variant = Literal["plain", "doubled", "lost", "swapped", "reworded", "contaminated"]
 
 DETECTORS: tuple[Detector, ...] = get_args(Detector)

@@ -1,7 +1,7 @@
 """Turn scores of held-out normal data into tail probabilities and thresholds. No torch, no I/O."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -27,6 +27,7 @@ LEAST_BITS = 0.1
 LEAST_NATS = 0.1
 LEAST_DISTANCE = 0.01  # of 1
 LEAST_SUM = 1 / math.log(10)  # a sum of z falls at least as slowly as one z does
+NEUTRAL = Tail(start=1e300, scale=1.0, share=1.0, quantiles=[1e300, 1e300])  # in which nothing is rare
 KEPT_TOTALS = 2_000  # largest out-of-fold scores, from which any budget's threshold is read
 
 
@@ -157,7 +158,7 @@ def _uncalibrated(parts: EndingParts) -> SessionCalibration:
 
 
 def calibrate_sessions(
-    measured: Measured, parts: EndingParts, contamination: float = 0.0
+    measured: Measured, parts: EndingParts, contamination: float = 0.0, without: Iterable[str] = ()
 ) -> SessionCalibration:
     """Calibrate from out-of-fold measures of normal sessions.
 
@@ -165,17 +166,21 @@ def calibrate_sessions(
         measured: of N sessions, each scored by a model that had not seen it.
         parts: of the final model.
         contamination: share of the sessions that the user declares abnormal; the strangest are left out.
+        without: measures of `Closed` that are to tell nothing, by the names of their tails.
     """
-    first = _tails(measured, parts, np.arange(len(measured.closed)))
+    left_out = dict.fromkeys(without, NEUTRAL)
+    first = _tails(measured, parts, np.arange(len(measured.closed)), left_out)
     sums = np.array([total(closed, first) for closed in measured.closed])
     kept = np.argsort(sums, kind="stable")[: len(sums) - math.floor(contamination * len(sums))]
-    second = first if len(kept) == len(sums) else _tails(measured, parts, kept)
+    second = first if len(kept) == len(sums) else _tails(measured, parts, kept, left_out)
     totals = sorted((total(measured.closed[i], second) for i in kept.tolist()), reverse=True)
     largest = [round(t, 6) for t in totals[:KEPT_TOTALS]]
     return msgspec.structs.replace(second, total=fit_tail(totals, least=LEAST_SUM), totals=largest)
 
 
-def _tails(measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64]) -> SessionCalibration:
+def _tails(
+    measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64], left_out: Mapping[str, Tail]
+) -> SessionCalibration:
     closed = [measured.closed[i] for i in kept.tolist()]
     tails = SessionCalibration(
         slots=parts.slots,
@@ -197,5 +202,6 @@ def _tails(measured: Measured, parts: EndingParts, kept: npt.NDArray[np.int64]) 
         totals=[],
         sessions=len(closed),
     )
+    tails = msgspec.structs.replace(tails, **left_out)
     sums = [summed(one, tails) for one in closed]
     return msgspec.structs.replace(tails, summed=fit_tail(sums, least=LEAST_SUM, cover=MEDIAN))

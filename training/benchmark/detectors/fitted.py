@@ -9,6 +9,7 @@ import msgspec
 from detector.bundle import InputSettings
 from detector.shard.reader import Bounds
 from training.benchmark.cost import Spent, Stopwatch
+from training.benchmark.detectors.held_out import keep_held_out
 from training.benchmark.digests import files_digest, product_code, text_digest
 from training.made import Order
 from training.make import make
@@ -46,8 +47,11 @@ def fitted(paths: list[str], settings: InputSettings, out: Path, fitting: Fittin
         return Spent(kept.wall_s, kept.cpu_s)
     note.unlink(missing_ok=True)
     watch = Stopwatch()
-    make(_order(paths, settings, out, fitting), _silent, lambda _: lambda _: None, lambda: datetime.now(UTC))
+    order = _order(paths, settings, out, fitting)
+    made = make(order, _silent, lambda _: lambda _: None, lambda: datetime.now(UTC))
     spent = watch.spent()
+    if made.trained.measured is not None:
+        keep_held_out(out, made.trained.measured)
     note.write_bytes(msgspec.json.encode(_Note(made_of, spent.wall_s, spent.cpu_s)))
     return spent
 

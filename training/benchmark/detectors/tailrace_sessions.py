@@ -9,6 +9,7 @@ import numpy as np
 from detector.bundle import InputSettings, load
 from detector.records import Alert
 from detector.stages.judge.budget import score_threshold
+from training.benchmark.cost import Spent
 from training.benchmark.data.prepared import Prepared
 from training.benchmark.data.tokens import Offsets
 from training.benchmark.detectors.fitted import Fitting, fitted
@@ -39,12 +40,21 @@ class Job:
 
 def scored(job: Job) -> Scored:
     """Fit where it is not fitted yet, and replay at every budget: events alert before the end by it, too."""
-    train = fitted(job.train.paths, job.settings, job.bundle, job.fitting)
+    return judged(job, trained(job), TITLES["reader" if job.fitting.second_reader else job.fitting.cell])
+
+
+def trained(job: Job) -> Spent:
+    """Fit where it is not fitted yet, and say what that took."""
+    return fitted(job.train.paths, job.settings, job.bundle, job.fitting)
+
+
+def judged(job: Job, train: Spent, title: str) -> Scored:
+    """Replay with a bundle that is there."""
     calibration = load(job.bundle).calibration
     of_budget = {budget: replayed(job.bundle, job.test.paths, budget) for budget in job.budgets}
     first = of_budget[job.budgets[0]]
     return Scored(
-        detector=TITLES["reader" if job.fitting.second_reader else job.fitting.cell],
+        detector=title,
         scores=_scores(first, job.test.session_of, len(job.offsets)),
         threshold=lambda budget: score_threshold(calibration, budget),
         train=train,
