@@ -37,6 +37,14 @@ def test_an_origin_that_was_heard_a_moment_ago_is_not_overtaken(intake: Intake) 
     assert intake.closing_us(arrivals.unread(10.0 + HEARD_S)) == 9 * HOUR_US
 
 
+def test_an_origin_whose_router_may_have_died_is_waited_for(intake: Intake) -> None:
+    """Nobody routes its lines until the group has given up that one; what they continue has not ended."""
+    arrivals = Arrivals(SHARD, [], 0.0, 90.0)
+    arrivals.batch(intake, [mark("0", HOUR_US), mark("1", HOUR_US, more=True)], 10.0)
+    assert arrivals.unread(99.0) == {"logs/0", "logs/1"}
+    assert arrivals.unread(100.0) == set()
+
+
 def test_an_origin_with_more_is_waited_for_while_it_says_so(intake: Intake) -> None:
     """A router that has gone away holds nothing back for ever, whatever the others bring meanwhile."""
     arrivals = Arrivals(SHARD, [], 0.0)

@@ -56,9 +56,13 @@ class _Arrived(NamedTuple):
 class Arrivals:
     """Which origins of one routed partition hold endings back."""
 
-    def __init__(self, shard: Shard, known: Iterable[str], now_s: float) -> None:
-        """Nobody has been heard since the start: all that are known may have more."""
+    def __init__(self, shard: Shard, known: Iterable[str], now_s: float, away_s: float = 0.0) -> None:
+        """Nobody has been heard since the start: all that are known may have more.
+
+        A router may be gone for `away_s` before another one takes its place.
+        """
         self._shard = shard
+        self._heard_for_s, self._more_for_s = max(HEARD_S, away_s), max(MORE_S, away_s)
         self._more = set(known)
         self._heard_s = dict.fromkeys(self._more, now_s)
         self._newest: dict[str, int] = {}
@@ -67,7 +71,7 @@ class Arrivals:
     def unread(self, now_s: float) -> frozenset[str]:
         """The origins that hold endings back; `now_s` is any clock that only goes forward."""
         for feed, at_s in list(self._heard_s.items()):
-            if now_s - at_s >= (MORE_S if feed in self._more else HEARD_S):
+            if now_s - at_s >= (self._more_for_s if feed in self._more else self._heard_for_s):
                 del self._heard_s[feed]
                 self._more.discard(feed)
         return frozenset(self._heard_s)

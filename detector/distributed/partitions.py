@@ -67,6 +67,7 @@ class Partitions:
         publish: Callable[[Shard, Core, Sequence[ScoredEvent]], None] = lambda *_: None,
         owed: dict[str, Owed] | None = None,
         max_lines: int = 4096,
+        away_s: float = 0.0,
     ) -> None:
         """Begin with no partition; at most `cache_sources` states of each stay in memory.
 
@@ -78,13 +79,13 @@ class Partitions:
         `told` learns of every commit once it is written; `keeping` says how records are put aside, and which
         topic is the routed one; `publish` gets the scores of a batch before its commit;
         `owed` holds the marks that those before it could not take away; what was routed is committed in parts
-        of `max_lines`.
+        of `max_lines`; who routes may be gone for `away_s` before somebody else does.
         """
         if core.policy.calibration.hops is not None:
             _log.info(
                 "traces are not judged", bundle=core.bundle.id, because="their sources are in several shards"
             )
-        self._max_lines = max_lines
+        self._max_lines, self._away_s = max_lines, away_s
         self._told = told
         self._bundles, self._store = bundles or Bundles(core), store
         self._receivers = list(receivers)
@@ -131,7 +132,8 @@ class Partitions:
             work.start_cold()
         if self._is_routed(shard):
             now_s = time.monotonic()
-            self._arrivals[shard] = Arrivals(shard, work.reader.memories, now_s), Steady(now_s)
+            arrivals = Arrivals(shard, work.reader.memories, now_s, self._away_s)
+            self._arrivals[shard] = arrivals, Steady(now_s)
         is_known = begin.after == begin.fence
         at = _decoded(fence) if is_known and fence is not None else Position(begin.after)
         self.trials.begin(shard, self._number(shard, at), is_known=is_known)

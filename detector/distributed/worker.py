@@ -39,6 +39,7 @@ from detector.store.redis.nodes import Nodes
 from detector.store.redis.topics import PartitionCount
 from detector.web.health import Health
 
+TAKEN_OVER_S = 5.0  # after the end of a session the group gives its partitions out anew
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 
 _log: Final = structlog.get_logger("worker")
@@ -147,6 +148,7 @@ class Worker:
                 publish=publish,
                 owed=self._owed,
                 max_lines=settings.batch.max_lines,
+                away_s=feed.session_timeout_s + TAKEN_OVER_S,
                 keeping=Keeping(
                     settings.kafka.dead_letter_max_bytes,
                     routed_topic="" if settings.input.keyed else settings.kafka.routed_topic,
