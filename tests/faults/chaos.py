@@ -83,7 +83,8 @@ def sleep(it: Round) -> None:
     if worker.exitcode is None:
         pause(worker)
         it.wait(4.0)
-        wake(worker)
+        if worker.exitcode is None:  # else it had just ended when it was to stand still
+            wake(worker)
 
 
 def broker_dies(it: Round) -> None:
