@@ -51,10 +51,14 @@ def unseen_nats(rarity: Rarity, number: int, prior_total: float) -> float:
     return -math.log(SEEN_PRIOR / total)
 
 
+def sum_of(rarity: Rarity, number: int) -> float:
+    """The leaky sum, in nats, as far as it has faded by the event of this number."""
+    return rarity.sum_nats * math.exp((rarity.sum_number - number) / SUM_MEMORY)
+
+
 def add_excess(rarity: Rarity, excess: float, number: int) -> float:
     """The leaky sum after this event's excess, both in nats."""
-    faded = rarity.sum_nats * math.exp((rarity.sum_number - number) / SUM_MEMORY)
-    rarity.sum_nats = faded + excess
+    rarity.sum_nats = sum_of(rarity, number) + excess
     rarity.sum_number = number
     return rarity.sum_nats
 

@@ -14,7 +14,7 @@ from detector.stages.judge.alerts import has_room
 from detector.stages.judge.news import is_news
 from detector.stages.judge.order import add_surprise
 from detector.stages.judge.policy import Event, Policy
-from detector.stages.judge.rarity import SUM_MEMORY, add_excess, rarity_nats, starts_episode, unseen_nats
+from detector.stages.judge.rarity import add_excess, rarity_nats, starts_episode, sum_of, unseen_nats
 from detector.stages.judge.state import Rarity, SourceState
 
 WARM_EVENTS = 32  # of a long-lived source, before its order is judged
@@ -25,13 +25,14 @@ def flag_in_stream(state: SourceState, event: Event, policy: Policy) -> bool:
     rarity, stream = state.rarity, policy.calibration.stream
     if rarity is None or stream is None:
         raise TypeError("a long-lived source needs a rarity table and a stream calibration")
-    nats, share = _rarity_sum(state, rarity, event, policy, stream), 0.0
-    starts, warm = rarity.sum_number == state.number, state.number > WARM_EVENTS
-    seen = event.token != UNKNOWN and stream.counts[event.token] > 0.0
-    if warm and not starts and seen:  # what training never saw has no order
-        share = add_surprise(rarity, event.surprise, stream)
-    if not starts:  # the sum only fades: no event calls for an alert by the echo of one before it
+    excess, share = _excess(state, rarity, event, policy, stream), 0.0
+    nats = sum_of(rarity, state.number) if excess is None else add_excess(rarity, excess, state.number)
+    if not excess:  # the sum only fades: no event calls for an alert by the echo of one before it
         nats = min(nats, math.nextafter(policy.threshold, 0.0))
+    warm = state.number > WARM_EVENTS
+    seen = event.token != UNKNOWN and stream.counts[event.token] > 0.0
+    if warm and excess is None and seen:  # what training never saw has no order
+        share = add_surprise(rarity, event.surprise, stream)
     event.score, event.threshold = max(nats, share * policy.threshold), policy.threshold
     if not warm:
         return False
@@ -39,27 +40,27 @@ def flag_in_stream(state: SourceState, event: Event, policy: Policy) -> bool:
     return event.score >= event.threshold
 
 
-def _rarity_sum(
+def _excess(
     state: SourceState, rarity: Rarity, event: Event, policy: Policy, stream: StreamCalibration
-) -> float:
-    """The leaky sum in nats after the state's newest event; inside an episode nothing is added."""
+) -> float | None:
+    """What the state's newest event adds to the leaky sum, in nats; None inside an episode."""
     token, number = event.token, state.number
     key = token if token != UNKNOWN else pattern_hash(event.pattern)
     first = key not in rarity.last_seen
     if not starts_episode(rarity, key, number, first=token == UNKNOWN):
-        return rarity.sum_nats * math.exp((rarity.sum_number - number) / SUM_MEMORY)
+        return None
     if token != UNKNOWN:
         nats = rarity_nats(rarity, key, number, stream.counts[token], policy.prior_total)
-        return add_excess(rarity, excess_nats(nats, event.surprise, stream), number)
+        return excess_nats(nats, event.surprise, stream)
     if not first:  # the model still cannot have foreseen it
         nats = rarity_nats(rarity, key, number, 0.0, policy.prior_total)
-        return add_excess(rarity, excess_nats(nats, math.inf, stream), number)
+        return excess_nats(nats, math.inf, stream)
     # It is as rare as messages never shown before are, as a whole.
     nats = rarity_nats(rarity, UNKNOWN, number, stream.counts[UNKNOWN], policy.prior_total)
     rarity.counts[key] = (1.0, number)
     news = stream.news is None or is_news(rarity, number, stream.news, policy.budget)
     event.news = news and policy.calibration.new_template_alerts and has_room(state)
-    return add_excess(rarity, 0.0 if event.news else excess_nats(nats, math.inf, stream), number)
+    return 0.0 if event.news else excess_nats(nats, math.inf, stream)
 
 
 def excess_nats(rarity: float, surprise: float, stream: StreamCalibration) -> float:
