@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 from detector.errors import Stuck, Unavailable
 from detector.inputs.kafka.app import App, build
 from detector.inputs.kafka.feed import Begin, PartitionBatch, Shard
+from detector.inputs.kafka.fetching import Fetched, FetchThread
 from detector.inputs.kafka.member import Member
 from detector.inputs.kafka.run import run, serve
 from detector.inputs.kafka.watchdog import GIVEN_NONE, UNGIVEN
@@ -50,6 +52,35 @@ def test_a_worker_that_is_assigned_and_reads_nothing_ends(kafka: Broker) -> None
     with pytest.RaisesGroup(pytest.RaisesExc(Stuck, match="quiet-0: 500 offsets wait")):
         asyncio.run(work())
     assert keeper.count == 10
+
+
+def test_what_came_just_now_after_a_long_pause_is_no_stall(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was read for long because nothing was there; from when something waits there is time again."""
+    fetches, fetch = threading.Event(), FetchThread.fetch
+
+    async def held_up(thread: FetchThread, *how: Any) -> list[Fetched]:
+        found = await fetch(thread, *how)
+        while not fetches.is_set():  # noqa: ASYNC110  (set in another thread)
+            await asyncio.sleep(0.01)
+        return found
+
+    monkeypatch.setattr(FetchThread, "fetch", held_up)
+    fetches.set()
+    topics.create(kafka.address, "pause")
+    topics.produce(kafka.address, "pause", lines_of(10))
+    keeper = Keeper()
+    with running(feed_of(kafka.address, "pause", stall_timeout_s=3.0), keeper) as worker:
+        until(lambda: keeper.count == 10 or worker.has_ended)
+        ticks = keeper.quiet_s[Shard("pause", 0)]
+        until(lambda: max(ticks, default=0.0) > 3.5 or worker.has_ended)
+        fetches.clear()
+        topics.produce(kafka.address, "pause", lines_of(500))
+        threading.Event().wait(1.0)  # the watchdog looks twice
+        fetches.set()
+        until(lambda: keeper.count == 510 or worker.has_ended)
+    assert keeper.count == 510
 
 
 def test_a_client_that_hangs_while_kafka_answers_ends_the_worker(kafka: Broker) -> None:

@@ -62,11 +62,9 @@ class Watchdog:
             raise Stuck(f"{BEGUN_NONE if lanes.is_given else GIVEN_NONE} for {limit_s:.0f} s: ending")
         for shard, lane in lanes.lanes.items():
             waiting = ends.get(shard, 0) - lane.after - 1
-            if (
-                self._still(str(shard), (lane.after, lane.position))
-                and waiting > 0
-                and lane.hint < ends[shard]
-            ):
+            waits = waiting > 0 and lane.hint < ends[shard]
+            # Not to have read is a stall from when something waits: nothing may have come for long before.
+            if self._still(str(shard), (lane.after, lane.position, waits)) and waits:
                 raise Stuck(
                     f"{shard}: {waiting} offsets wait and nothing was read for {limit_s:.0f} s: ending, "
                     "so that a new start goes on from the fence"
