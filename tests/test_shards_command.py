@@ -81,6 +81,12 @@ def test_partitions_that_are_routed_have_their_fence_in_kafka(
         store.set_mark(f"{topic}-0", encoded(Mark(9, 0, aside=(5,))))
         assert place.run("shards", "reset", f"{topic}-0").returncode == 0
         assert store.mark(f"{topic}-0") is not None
+        keeper = Keeper()
+        with running(feed_of(kafka.address, f"{topic}-routed", group=topic), keeper) as worker:
+            until(lambda: bool(keeper.begins) or worker.has_ended)
+            refused = place.run("shards", "reset", f"{topic}-0", "--yes")
+        assert (refused.returncode, place.shards()[f"{topic}-0"]["fence"]) == (2, 9)
+        assert f"1 worker of the group {topic}" in refused.stderr
         reset = place.run("shards", "reset", f"{topic}-0", "--yes")
         assert store.mark(f"{topic}-0") is None
     assert (reset.returncode, place.shards()[f"{topic}-0"]["lag"]) == (0, 15)

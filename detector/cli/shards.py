@@ -59,12 +59,13 @@ def reset(shard: ShardName, /, *, yes: Yes = False, config: ConfigFile = None) -
 
     One of the routed topic is read from its start: what lies there was routed and is not judged.
 
-    Stop the worker that has it first: otherwise that is refused at its next commit, and begins it anew.
+    Stop the worker that has it first: otherwise that is refused at its next commit, and begins it anew. One
+    of a topic that is routed is reset only while no worker runs.
 
     Example: tailrace shards reset logs-3 --yes
 
     Raises:
-        BadSetup: nothing of such a partition is kept, or no Redis is configured.
+        BadSetup: nothing of such a partition is kept, a worker runs, or no Redis is configured.
         Unavailable: Redis cannot be reached.
     """
     with _opened(config) as (settings, nodes):
@@ -134,20 +135,26 @@ def _start(settings: "Settings", shard: str) -> str:
 def _reset_routing(settings: "Settings", nodes: "Nodes", shard: str, *, yes: bool) -> str:
     from detector.distributed.feed import start_of  # noqa: PLC0415  # heavy: --help need not wait
     from detector.distributed.topics import router_group  # noqa: PLC0415
-    from detector.inputs.kafka.asking import begin_anew, partitions  # noqa: PLC0415
+    from detector.inputs.kafka import asking  # noqa: PLC0415
     from detector.inputs.kafka.connection import connection_at  # noqa: PLC0415
     from detector.inputs.kafka.feed import Shard  # noqa: PLC0415
     from detector.store.redis.written import clear_mark  # noqa: PLC0415
 
     connection, (topic, _, number) = connection_at(settings.kafka), shard.rpartition("-")
-    count = partitions(connection, [topic]).get(topic, 0)
+    count = asking.partitions(connection, [topic]).get(topic, 0)
     if not number.isdigit() or int(number) >= count:
         raise BadSetup(f"there is no partition {shard}: topic {topic} has {count}")
     if not yes:
         return f"--yes lets its lines be routed from {settings.input.start} on (input.start)"
+    # The worker routes by the offset that it has, not by the group's, and commits its own over ours.
+    if members := asking.group(connection, settings.kafka.group).members:
+        raise BadSetup(
+            f"{counted(members, 'worker')} of the group {settings.kafka.group} would go on from where they "
+            "are: stop them, then reset"
+        )
     group, one = router_group(settings.kafka), Shard(topic, int(number))
     clear_mark(nodes, settings.redis.key_prefix, shard)  # it is about the offsets of before
-    offset = begin_anew(connection, group, one, start_of(settings))
+    offset = asking.begin_anew(connection, group, one, start_of(settings))
     return f"its lines are routed from offset {offset} on (input.start)"
 
 
