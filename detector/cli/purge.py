@@ -20,7 +20,7 @@ Yes = Annotated[
 def purge(*, yes: Yes = False, config: ConfigFile = None) -> None:
     """List what `tailrace worker` has written to Redis, by partition, and remove it with --yes.
 
-    Stop the workers first: one that runs is refused at its next commit, and begins anew.
+    Stop the workers first: one that runs is refused at its next commit and ends.
     Keys under another prefix, and keys of others, are left alone.
 
     Example: tailrace purge --config tailrace.toml

@@ -19,7 +19,10 @@ from detector.shard.core import Core, Rules, build
 from detector.shard.reader import Bounds
 
 EXIT_INTERRUPTED = 130
-NO_BUNDLE = "no bundle is named: give --bundle DIR, or set bundle.path in the configuration"
+NO_BUNDLE = (
+    "no bundle is named: set bundle.path in the configuration (tailrace.toml here, or --config FILE), "
+    "or give --bundle DIR to a command that has it"
+)
 COLLECT_AFTER = 100_000  # objects more than before
 
 

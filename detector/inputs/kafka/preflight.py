@@ -52,7 +52,8 @@ async def check(feed: Feed) -> None:
         with suppress(errors.KafkaError, OSError):
             await admin.close()
     missing = [
-        f"Kafka at {feed.connection.names} has no topic {topic}: create it, or correct its name"
+        f"Kafka at {feed.connection.names} has no topic {topic}: create it "
+        "(`tailrace topics create` makes the worker's own), or correct its name"
         for topic in topics.unknown
     ]
     if missing or topics.refused or refused:
