@@ -22,6 +22,7 @@ ISO = Headers((Header((Column("time", "iso", chosen=True), Column("level"))),))
 MANY = Headers((*ISO.headers, Header((Column("time", "time", chosen=True),))))
 NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 SECOND = 1_000_000
+DAY = 86_400 * SECOND
 
 
 def records(*values: bytes, origin: str = "app.log") -> list[Record]:
@@ -203,6 +204,24 @@ def test_a_line_without_a_time_has_its_kafka_record_s() -> None:
     assert [line.time_us for line in found.lines] == [NOON, NOON + 9 * SECOND]
 
 
+def test_one_line_without_a_time_in_a_backlog_is_not_of_today() -> None:
+    """The others bear theirs, of a day before their records: it has the clock's, and moves nothing."""
+    stamps = [b"2026-01-01 12:00:00 INFO a", b'{"message": "b"}', b"2026-01-01 12:00:01 INFO c"]
+    stream = [Record("topic", value, at, at + 1, NOON + DAY) for at, value in enumerate(stamps)]
+    found = Decoder(DecodeSettings(), ISO).decode(stream, DecodeMemory())
+    assert [line.time_us for line in found.lines] == [NOON, NOON, NOON + SECOND]
+    assert found.memory.clock.now_us == NOON + SECOND
+
+
+def test_lines_without_a_time_that_go_on_have_their_records() -> None:
+    """After five in a row the feed's times are those of its lines, also after the next pause."""
+    arrivals = [NOON + DAY + n * SECOND for n in range(6)] + [NOON + 3 * DAY]
+    stream = [Record("topic", b"2026-01-01 12:00:00 INFO a", 0, 1, NOON + DAY)]
+    stream += [Record("topic", b'{"message": "b"}', at, at + 1, us) for at, us in enumerate(arrivals, 1)]
+    found = Decoder(DecodeSettings(), ISO).decode(stream, DecodeMemory())
+    assert [line.time_us for line in found.lines] == [NOON] * 5 + arrivals[4:]
+
+
 def test_a_stamp_without_a_year_is_read_near_the_time_before_it() -> None:
     """New Year's Eve is followed by New Year's Day."""
     headers = Headers((Header((Column("time", "syslog", chosen=True),)),))
@@ -221,7 +240,7 @@ def test_the_first_stamp_of_a_file_is_no_later_than_the_file(
     headers = Headers((Header((Column("time", kind, chosen=True),)),))
     decoder = Decoder(DecodeSettings(), headers)
     (line,) = decoder.decode(records(stamp + b" a"), DecodeMemory(latest_us=NOON)).lines
-    assert line.time_us == NOON - days_back * 86_400 * SECOND
+    assert line.time_us == NOON - days_back * DAY
 
 
 def test_a_stack_trace_is_evidence_of_the_line_before_it() -> None:

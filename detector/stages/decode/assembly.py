@@ -47,11 +47,13 @@ class Assembly:
     _source: str
     _time_us: int | None
     _continuations: int
+    _stamped: bool
 
     def __init__(self, settings: DecodeSettings, memory: DecodeMemory) -> None:
         """Start from the memory, which stays as it is."""
         self._settings = settings
         self._bounds = Bounds(settings.max_future_us, settings.max_pause_us)
+        self._doubtful = Bounds(settings.max_future_us, 0)  # for times that are not the lines' own
         self._origins = dict(memory.origins)
         self._clock = copy(memory.clock)
         self._latest_us = memory.latest_us
@@ -98,17 +100,28 @@ class Assembly:
     def line(
         self, sub: int, source: str, stamp_us: int | None, level: str, message: bytes, text: bytes, trace: str
     ) -> None:
-        """Add an event. Its time is its own, else the feed's, else the origin's last, as the clock allows."""
+        """Add an event. Its time is its own, else the feed's, else the origin's last, as the clock allows.
+
+        Lines that bear times may be of long ago. One among them that bears none is then not of today, when
+        the feed took it in: not before several such lines in a row say so.
+        """
         record = self._record
         clock = self._clock
         self._clocks.append(clock.now_us)
         self._source = source
         self.has_first_line = True
-        if stamp_us is None:
-            stamp_us = record.time_us
+        arrival_us, bounds = record.time_us, self._bounds
+        if stamp_us is not None:
+            self._stamped = True
+        else:
+            stamp_us = arrival_us
+            if self._stamped:
+                arrival_us, bounds = None, self._doubtful
         time_us = self._time_us
         if stamp_us is not None and (stamp_us != time_us or stamp_us != clock.now_us or clock.jump_lines):
-            time_us = clock.follow(stamp_us, record.time_us, self._bounds)
+            time_us = clock.follow(stamp_us, arrival_us, bounds)
+            if bounds is self._doubtful and time_us == stamp_us:
+                self._stamped = False  # the feed's times are those of its lines
             self._time_us = self.reference_us = time_us
             self.latest_us = None
             if time_us != stamp_us:
@@ -175,13 +188,14 @@ class Assembly:
         self._time_us = self.reference_us = memory.time_us
         self.latest_us = None
         self._continuations, self.lean, self.headed = memory.continuations, memory.json_lean, memory.headed
+        self._stamped = memory.stamped
 
     def _leave(self) -> None:
         if not self.has_first_line:
             return
         self._origins.pop(self.origin, None)
         self._origins[self.origin] = OriginMemory(
-            self._source, self._time_us, self._continuations, self.lean, self.headed
+            self._source, self._time_us, self._continuations, self.lean, self.headed, self._stamped
         )
         if len(self._origins) > self._settings.max_origins:
             del self._origins[next(iter(self._origins))]

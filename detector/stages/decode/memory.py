@@ -16,6 +16,7 @@ class OriginMemory(msgspec.Struct, frozen=True, array_like=True, gc=False):
     continuations: int = 0  # in a row, at the end of what was read
     json_lean: int = 0  # above 0: its records are JSON; below: text
     headed: bool = False  # its last first line had a learnt header with a time stamp
+    stamped: bool = False  # a line of it bore a time of its own
 
 
 class DecodeMemory(msgspec.Struct, frozen=True, array_like=True):
