@@ -107,7 +107,7 @@ class NoText(str):
 
 def test_a_header_whose_name_is_no_text_is_escaped(kafka: Broker) -> None:
     """Kafka takes any bytes. Nothing is lost or doubled around it, however the batch is packed."""
-    topics.create(kafka.address, "no-text")
+    topics.create(kafka.address, "header-no-text")
 
     async def write() -> None:
         async with AIOKafkaProducer(bootstrap_servers=kafka.address) as producer:
@@ -117,13 +117,13 @@ def test_a_header_whose_name_is_no_text_is_escaped(kafka: Broker) -> None:
                 for number, line in enumerate(lines_of(10, 10 * packed)):
                     headers = [("h", None), (NoText("n"), b"v")] if number in {3, 6} else []
                     batch.append(timestamp=None, key=None, value=line, headers=headers)
-                await (await producer.send_batch(batch, "no-text", partition=0))
+                await (await producer.send_batch(batch, "header-no-text", partition=0))
 
     asyncio.run(write())
     keeper = Keeper()
-    read_all(feed_of(kafka.address, "no-text", max_lines=4), keeper, 50)
-    assert keeper.values("no-text") == lines_of(50)
-    headers = [one.headers for one in keeper.records[Shard("no-text", 0)] if one.headers]
+    read_all(feed_of(kafka.address, "header-no-text", max_lines=4), keeper, 50)
+    assert keeper.values("header-no-text") == lines_of(50)
+    headers = [one.headers for one in keeper.records[Shard("header-no-text", 0)] if one.headers]
     assert headers == [(("h", b""), (r"\xffn", b"v"))] * 10
 
 
