@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.stage import Staged
 
-KILLS, FEWER_KILLS = 11, 4  # of each kind of sources
+KILLS, FEWER_KILLS = 9, 4  # of each kind of sources
 ENOUGH = 1000  # lines, for some alerts whatever lines they are
 
 
